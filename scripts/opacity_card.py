@@ -30,7 +30,7 @@ from napari_cxr.networks.pretrained_weights import PACKAGES
 if TYPE_CHECKING:
     from opacity_model import Study
 
-__all__ = ['write_model']
+__all__ = ['LABEL', 'held_out_metrics', 'write_model']
 
 LABEL = 'opacity'
 _ARCHITECTURE = 'lite0_stride16_flip'
@@ -130,7 +130,7 @@ def _card(study: Study, chosen: Configuration, figures: dict[str, Any]) -> Card:
             },
             'lung_field': lungs.lung_network_fingerprint(),
         },
-        metrics=_metrics(study, figures),
+        metrics={**held_out_metrics(study, figures['said']), 'note': _note(figures)},
         licence='CC BY 4.0',
         attribution=(
             'Kermany et al., Guangzhou paediatric chest radiographs (Cell 2018), CC BY 4.0',
@@ -155,16 +155,25 @@ def _counts(study: Study, source: str) -> dict[str, dict[str, int]]:
     }
 
 
-def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
-    """Return areas on sources held out, each learnt from the other alone."""
+def held_out_metrics(study: Study, said: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Return areas on sources held out, each learnt from the other alone.
+
+    Parameters
+    ----------
+    study : Study
+        The images.
+    said : dict
+        By 'source to source' what the 'model' and each classifier of `BASELINES` say of the
+        images in 'places'.
+    """
     labelled = study.labelled
     truth, sources = labelled.positive[:, None], labelled.sources
     strata = labelled.strata
     parts = {}
-    for name, said in figures['said'].items():
-        others = {kind: np.array(said[kind])[:, None] for kind in BASELINES}
-        places = np.array(said['places'])
-        parts[name] = FoldPredictions(places, expit(np.array(said['model']))[:, None], others)
+    for name, own in said.items():
+        others = {kind: np.array(own[kind])[:, None] for kind in BASELINES}
+        places = np.array(own['places'])
+        parts[name] = FoldPredictions(places, expit(np.array(own['model']))[:, None], others)
 
     def of(chosen: list[FoldPredictions]) -> dict[str, Any]:
         def figures(own: list[FoldPredictions]) -> dict[str, Any]:
@@ -195,7 +204,6 @@ def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
         'averaged': True,
         'fitted_on': 'what further models, which know both sources, said of patients left out',
         **out,
-        'note': _note(figures),
     }
 
 
