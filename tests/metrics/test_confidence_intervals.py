@@ -1,15 +1,19 @@
 """Intervals against published figures and a known standard error."""
 
+import math
+
 import numpy as np
 import pytest
 
 from napari_cxr.metrics import bootstrap, wilson_interval
 from napari_cxr.metrics.classification import auc
 from napari_cxr.metrics.confidence_intervals import (
+    Interval,
     auc_interval,
     balanced_accuracy_interval,
     f1_interval,
     macro_auc_interval,
+    mean_f1_interval,
     mean_interval,
     proportion_interval,
 )
@@ -277,3 +281,23 @@ def test_mean_of_areas():
     assert some.value == pytest.approx((first.value + each[1].value + each[2].value) / 3)
     none = np.column_stack([inside[:, :1], np.zeros((90, 1), bool)])
     assert macro_auc_interval(none, scores[:, :2], range(90)) == each[0]
+
+
+def test_the_mean_f1_is_as_if_the_classes_moved_together():
+    found = mean_f1_interval([Interval(0.8, 0.6, 0.9), Interval(0.4, 0.1, 0.8)])
+    assert found.to_list() == [pytest.approx(0.6), pytest.approx(0.35), pytest.approx(0.85)]
+    assert math.isnan(mean_f1_interval([]).value)
+
+
+def test_intervals_of_the_mean_f1_hold_on_ten_images():
+    """Of 5 and 5 images, each recognised with a probability of .8: a true mean F1 of .8."""
+    random = np.random.default_rng(0)
+    inside, groups = np.arange(10) < 5, np.arange(10)
+    hits = 0
+    for _ in range(300):
+        predicted = np.where(random.random(10) < 0.8, inside, ~inside)
+        found = mean_f1_interval(
+            [f1_interval(a, b, groups) for a, b in ((inside, predicted), (~inside, ~predicted))]
+        )
+        hits += found.low <= 0.8 <= found.high
+    assert hits >= 0.93 * 300

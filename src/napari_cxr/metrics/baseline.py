@@ -71,7 +71,7 @@ def baseline_features(radiograph: Radiograph) -> np.ndarray:
 
 
 def fit_baseline(
-    features: np.ndarray, truth: np.ndarray, classes: int
+    features: np.ndarray, truth: np.ndarray, classes: int, known: np.ndarray | None = None
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Fit boosted trees to `baseline_features`, or to the first few of them.
 
@@ -87,6 +87,9 @@ def fit_baseline(
         its own trees.
     classes : int
         How many classes there are.
+    known : ndarray of bool, shape (n, classes), optional
+        With several labels, of which it is known whether an image has them: trees learn a label
+        from these alone.
 
     Returns
     -------
@@ -95,7 +98,12 @@ def fit_baseline(
     """
     features = np.asarray(features, dtype=np.float64)
     if np.ndim(truth) == 2:
-        fitted = [_boosted(features, column) for column in truth.T]
+        known = np.ones(np.shape(truth), bool) if known is None else known
+        # A label of which nothing is known is one that no image has.
+        fitted = [
+            _boosted(features[own], column[own]) if own.any() else _boosted(features, ~own & own)
+            for column, own in zip(np.asarray(truth).T, known.T, strict=True)
+        ]
     else:
         fitted = [_boosted(features, truth)]
 

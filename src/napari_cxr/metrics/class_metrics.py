@@ -34,6 +34,7 @@ from napari_cxr.metrics.confidence_intervals import (
     bootstrap,
     f1_interval,
     macro_auc_interval,
+    mean_f1_interval,
     mean_interval,
     patients_by_class,
     proportion_interval,
@@ -296,12 +297,13 @@ def summarise(
     numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
     member = np.array([numbers[name] for name in names])
     classes: dict[str, Any] = {}
-    sensitivities = []
+    sensitivities, harmonic = [], []
     for i in metrics.present:
         label, own = labels[i], known[:, i]
         there, called = inside[:, i], predicted[:, i] & own
         (tn, fp), (fn, tp) = each[i].astype(int).tolist()
         sensitivities.append(proportion_interval(called[there], member[there]))
+        harmonic.append(f1_interval(there, called, member))
         classes[label] = {
             'images': int(there.sum()),
             **interval_lists(
@@ -311,7 +313,7 @@ def summarise(
                         ~called[~there & own], member[~there & own]
                     ),
                     'precision': proportion_interval(there[called], member[called]),
-                    'f1': f1_interval(there, called, member),
+                    'f1': harmonic[-1],
                     'auc': auc_interval(there[own], probabilities[own, i], member[own]),
                     'mean_probability': mean_interval(probabilities[there, i], member[there]),
                     'average_precision': spread[f'average_precision of {label}'],
@@ -332,6 +334,7 @@ def summarise(
     whole['macro_auc'] = macro_auc_interval(
         inside[:, areas], probabilities[:, areas], member, known[:, areas]
     )
+    whole['macro_f1'] = mean_f1_interval(harmonic)
     whole |= {name: mean_interval(values, member) for name, values in metrics.losses.items()}
     if multilabel:
         decisions = (predicted == inside)[known]

@@ -110,6 +110,7 @@ def macro_auc_covariance(
     truth: np.ndarray,
     scores: Sequence[np.ndarray],
     groups: Sequence[Hashable] | None = None,
+    known: np.ndarray | None = None,
 ) -> AucCovariance:
     """Return macro AUCs, each the mean of the classes' areas, and their covariance.
 
@@ -123,6 +124,8 @@ def macro_auc_covariance(
         Of each of m classifiers.
     groups : sequence, optional
         The patient of each image.
+    known : ndarray of bool, shape (n, K), optional
+        Of which classes it is known whether an image has them; by default all.
 
     Returns
     -------
@@ -130,13 +133,17 @@ def macro_auc_covariance(
         NaN where no class has images with it and without it.
     """
     truth = np.asarray(truth, bool)
-    measured = [k for k in range(truth.shape[1]) if truth[:, k].any() and not truth[:, k].all()]
+    known = np.ones_like(truth) if known is None else known
+    has, lacks = truth & known, ~truth & known
+    measured = [k for k in range(truth.shape[1]) if has[:, k].any() and lacks[:, k].any()]
     models = len(scores)
     if not measured:
         return AucCovariance(np.full(models, np.nan), np.full((models, models), np.nan))
     if len(measured) == 1:
         (k,) = measured
-        return auc_covariance(truth[:, k], np.stack([s[:, k] for s in scores], axis=1), groups)
+        own = np.flatnonzero(known[:, k])
+        names = own.tolist() if groups is None else [groups[i] for i in own.tolist()]
+        return auc_covariance(truth[own, k], np.stack([s[own, k] for s in scores], axis=1), names)
     names = list(range(len(truth))) if groups is None else list(groups)
     numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
     member = np.array([numbers[name] for name in names])
@@ -144,13 +151,14 @@ def macro_auc_covariance(
     for j, score in enumerate(scores):
         influence = np.zeros(len(truth))
         for k in measured:
-            positive, values = truth[:, k], np.asarray(score, np.float64)[:, k]
-            above = _placements(values[positive], values[~positive])
-            below = 1 - _placements(values[~positive], values[positive])
+            positive, negative = has[:, k], lacks[:, k]
+            values = np.asarray(score, np.float64)[:, k]
+            above = _placements(values[positive], values[negative])
+            below = 1 - _placements(values[negative], values[positive])
             area = above.mean()
             areas[j] += area / len(measured)
             influence[positive] += (above - area) / positive.sum() / len(measured)
-            influence[~positive] += (below - area) / (~positive).sum() / len(measured)
+            influence[negative] += (below - area) / negative.sum() / len(measured)
         sums[:, j] = np.bincount(member, influence, len(numbers))
     if len(numbers) < 2:
         return AucCovariance(areas, np.full((models, models), np.nan))

@@ -82,26 +82,37 @@ def multiclass_mcc(confusion: np.ndarray) -> np.ndarray:
 
 
 def brier_score(
-    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, multilabel: bool
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    weights: np.ndarray,
+    multilabel: bool,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the mean squared distance of probabilities from the truth.
 
     With classes that exclude each other the sum over the classes (Brier, Mon. Weather Rev.
     1950;78:1), halved where there are two, so that it is the usual score of one probability. With
-    several labels the mean over the labels.
+    several labels the mean over the labels that are `known`; an image of which none is does not
+    count.
     """
-    return _mean(image_losses(truth, probabilities, multilabel)['brier'], weights)
+    losses = image_losses(truth, probabilities, multilabel, known)['brier']
+    return _mean(losses, weights if known is None else weights * known.any(axis=1))
 
 
 def mean_log_loss(
-    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, multilabel: bool
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    weights: np.ndarray,
+    multilabel: bool,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the mean negative logarithm of the probability of what is true.
 
-    With several labels the binary cross-entropy, averaged over the labels. A probability of 0
-    counts as 2.2e-16.
+    With several labels the binary cross-entropy, averaged over the labels that are `known`. A
+    probability of 0 counts as 2.2e-16.
     """
-    return _mean(image_losses(truth, probabilities, multilabel)['log_loss'], weights)
+    losses = image_losses(truth, probabilities, multilabel, known)['log_loss']
+    return _mean(losses, weights if known is None else weights * known.any(axis=1))
 
 
 def image_losses(
@@ -138,15 +149,24 @@ def expected_calibration_error(
     probabilities: np.ndarray,
     weights: np.ndarray,
     multilabel: bool,
+    known: np.ndarray | None = None,
     bins: int = 15,
 ) -> np.ndarray:
     """Return the gap between confidence and accuracy, as `calibration.calibration_error`.
 
-    The bins hold equally many images of the sample, and stay the same in all resamples.
+    The bins hold equally many images of the sample, and stay the same in all resamples. With
+    several labels it is the mean over the labels, each by the images of which it is `known`.
     """
     if multilabel:
-        columns = zip(probabilities.T, truth.T, strict=True)
-        return np.mean([_gap(p, true, weights, bins) for p, true in columns], axis=0)
+        known = np.ones(truth.shape, bool) if known is None else known
+        return np.mean(
+            [
+                _gap(p[own], true[own], weights[..., own], bins)
+                for p, true, own in zip(probabilities.T, truth.T, known.T, strict=True)
+                if own.any()
+            ],
+            axis=0,
+        )
     right = truth[np.arange(len(truth)), probabilities.argmax(axis=1)]
     return _gap(probabilities.max(axis=1), right, weights, bins)
 
