@@ -11,8 +11,9 @@ from pathlib import Path
 
 from marked_tables import fill
 
+from napari_cxr.evaluation.metric_text import figure_text
 from napari_cxr.evaluation.recomputing import metrics_of
-from napari_cxr.evaluation.report import REPORT_FILE, figure_text
+from napari_cxr.evaluation.report import REPORT_FILE
 
 DOCS = Path(__file__).resolve().parent.parent / 'docs'
 COLUMNS = ('judged by', 'classifier', 'AUC', 'balanced accuracy', 'Brier score')

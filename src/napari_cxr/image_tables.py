@@ -232,6 +232,11 @@ def _flag(cell: str) -> bool | Literal['unknown', 'wrong']:
     return 'unknown' if plain in _UNKNOWN_FLAGS else 'wrong'
 
 
+def is_unknown_flag(cell: str) -> bool:
+    """Return whether a cell of a column of 0 and 1 says that nobody knows."""
+    return _flag(cell) == 'unknown'
+
+
 def labels_from_flags(row: TableRow, flags: Sequence[str]) -> str:
     """Return the labels of a row with a column of 0 and 1 for each, joined by '|'.
 
@@ -246,7 +251,7 @@ def unknown_flags(row: TableRow, flags: Sequence[str]) -> tuple[str, ...]:
     """Return the labels of which a row with several such columns says that nobody knows."""
     if len(flags) == 1:
         return ()
-    return tuple(name for name in flags if _flag(row[name]) == 'unknown')
+    return tuple(name for name in flags if is_unknown_flag(row[name]))
 
 
 class ImageFinder:

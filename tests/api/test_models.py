@@ -1,13 +1,16 @@
 """Reading, predicting and explaining from Python."""
 
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import napari_cxr as cxr
-from napari_cxr.checkpoint import CheckpointError
+from napari_cxr.checkpoint import CheckpointError, read_card
+from napari_cxr.checkpoint.model_file import replace_card
 from napari_cxr.inference.prediction import RefusedImage
 from napari_cxr.radiograph import UnreadableImage
 
@@ -151,3 +154,20 @@ def test_text_in_a_page_is_escaped(in_workplace, tiny):
 
     prediction = replace(tiny.predict('film.dcm').prediction, labels=('a<b>', 'c', 'd'))
     assert 'a&lt;b&gt;' in result_page(prediction, cxr.read('film.dcm'))
+
+
+def test_a_stated_prevalence_holds_for_one_call(model_file, in_workplace, tmp_path):
+    stated = tmp_path / 'stated.safetensors'
+    shutil.copyfile(model_file, stated)
+    prevalence = {'covid19': 0.2, 'normal': 0.3, 'pneumonia': 0.5}
+    replace_card(stated, replace(read_card(stated), prevalence=prevalence))
+    model = cxr.load_model(stated, device='cpu')
+    before = model.predict('film.dcm')
+    moved = model.predict('film.dcm', prior={'normal': 0.9}).probabilities['normal']
+    old = before.probabilities['normal']
+    assert moved / (1 - moved) == pytest.approx(old / (1 - old) * 9 * 7 / 3, rel=1e-5)
+    assert model.predict('film.dcm').probabilities == before.probabilities
+    table = cxr.score('film.dcm', model=model, prior={'normal': 0.9}, progress=False)
+    assert table.p_normal[0] == pytest.approx(moved, abs=1e-6)
+    with pytest.raises(ValueError, match='no class'):
+        model.predict('film.dcm', prior={'other': 0.1})

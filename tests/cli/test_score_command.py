@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from napari_cxr.checkpoint import read_card
+from napari_cxr.checkpoint.model_file import replace_card
 from napari_cxr.cli import app
 from napari_cxr.inference.backends.backend import backend_names, find_backend
 
@@ -432,3 +435,29 @@ def test_folders_of_one_finding_are_measured_with_and_without_what_cannot_be_sai
     assert re.search(r'opacity \(3; threshold 0\.4\): AUC .*sensitivity .*spec', result.stdout)
     assert undecided, 'the test is about these'
     assert f'Cannot say: {len(undecided)} of 6 images, a share of ' in result.stdout
+
+
+def test_probabilities_hold_at_the_stated_prevalence(model_file, run, folder, tmp_path):
+    result = run(folder, '--out', tmp_path / 't.csv', '--prior', 'normal=0.9')
+    assert result.exit_code == 2 and 'does not say for which prevalence' in result.output
+    assert not (tmp_path / 't.csv').exists()
+    stated = tmp_path / 'stated.safetensors'
+    shutil.copyfile(model_file, stated)
+    prevalence = {'covid19': 0.2, 'normal': 0.3, 'pneumonia': 0.5}
+    replace_card(stated, replace(read_card(stated), prevalence=prevalence))
+
+    def call(name, *words):
+        arguments = ['score', folder, '--out', tmp_path / name, '--model', stated, *words]
+        return CliRunner().invoke(app, [str(a) for a in [*arguments, '--device', 'cpu', '-q']])
+
+    wrong = call('wrong.csv', '--prior', 'normal')
+    assert wrong.exit_code == 2 and 'CLASS=FRACTION' in wrong.output
+    assert call('card.csv').exit_code == 0
+    assert call('there.csv', '--prior', 'normal=0.9').exit_code == 0
+    for before, after in zip(
+        rows_of(tmp_path / 'card.csv'), rows_of(tmp_path / 'there.csv'), strict=False
+    ):
+        old, new = (float(row['p_normal']) for row in (before, after))
+        # The odds move by those of the prevalence: 9 to 1 instead of 3 to 7.
+        assert new / (1 - new) == pytest.approx(old / (1 - old) * 9 * 7 / 3, rel=1e-4)
+        assert float(after['prevalence_normal']) == 0.9

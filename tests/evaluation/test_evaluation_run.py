@@ -7,8 +7,9 @@ import pytest
 
 from napari_cxr.evaluation.evaluation_events import EvaluationFinished
 from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_scores
-from napari_cxr.evaluation.measuring import MeasuringSettings
+from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
 from napari_cxr.evaluation.recomputing import recompute
+from napari_cxr.evaluation.report import near_tie_text
 from napari_cxr.scoring import ListingError
 
 LABELS = ('normal', 'pneumonia')
@@ -185,3 +186,62 @@ def test_a_damaged_ledger_is_told_and_nothing_is_written(tmp_path, scores_of, fi
         finish(table, out=tmp_path / 'report')
     assert not (tmp_path / 'report' / 'metrics.json').exists()
     assert ledger.read_text() == '{"images": \n'
+
+
+def test_models_of_different_classes_are_compared_on_what_both_give(scores_of, tmp_path):
+    truth = ['normal', 'ill', 'covid', 'ill', 'normal', 'normal', 'ill']
+    three = [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6], [0.1, 0.1, 0.8], [0.5, 0.4, 0.1], [0.2, 0.1, 0.7],
+             [0.3, 0.6, 0.1], [0.0, 0.0, 1.0]]  # fmt: skip
+    two = [[0.3, 0.7], [0.9, 0.1], [0.5, 0.5], [0.6, 0.4], [0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]
+    tables = [
+        scores_of(
+            labels, [{'truth': t, 'p': p} for t, p in zip(truth, ps, strict=True)], name, name,
+            split=False,
+        )
+        for name, labels, ps in (
+            ('three', ['normal', 'ill', 'covid'], three), ('two', ['ill', 'normal'], two)
+        )
+    ]  # fmt: skip
+    finished = list(evaluate_scores(tables, tmp_path / 'report'))[-1]
+    content, table = finished.result.metrics, finished.result.table
+    assert table.labels == ('normal', 'ill') and len(table) == 6
+    assert content['set']['not_shared'] == {'three': ['covid']}
+    assert content['set']['unmeasured'] == 1 and content['set']['unknown_labels'] == []
+    assert table.probabilities['three'][0] == pytest.approx([0.75, 0.25])
+    assert table.probabilities['three'][5] == pytest.approx([0.5, 0.5])  # knows nothing of it
+    assert table.probabilities['two'][0] == pytest.approx([0.7, 0.3])
+    # Of nine pairs of ill (.75, .444, .5) and normal (.25, .333, .667), eight are ranked rightly
+    # but .444 and .5 below .667: seven.
+    assert content['models']['three']['auc']['value'] == pytest.approx(7 / 9)
+    assert content['models']['two']['auc']['value'] == 1
+    (apart,) = content['comparisons']
+    assert apart['models'] == ['three', 'two']
+    assert apart['auc']['value'] == pytest.approx(-2 / 9)
+    assert apart['delong']['difference'] == pytest.approx(-2 / 9, abs=1e-6)
+    (said,) = [one for one in content['cautions'] if one['code'] == 'shared classes']
+    assert 'three also gives covid' in said['text']
+
+
+def test_models_without_a_class_in_common_are_refused_in_one_sentence(scores_of, tmp_path):
+    tables = [
+        scores_of(labels, [{'truth': 'a', 'p': [0.4, 0.6]}], name, name, split=False)
+        for name, labels in (('one', ['a', 'b']), ('other', ['b', 'c']))
+    ]
+    with pytest.raises(ListingError, match='only b in common: one gives a, b; other gives b, c'):
+        list(evaluate_scores(tables, tmp_path / 'report'))
+
+
+def test_near_ties_are_counted_and_told(table_of):
+    p = [[0.5, 0.45, 0.05], [0.6, 0.3, 0.1], [0.2, 0.41, 0.39], [0.55, 0.45, 0.0]]
+    table = table_of('abc', ['a', 'a', 'b', 'c'], {'m': p})
+    models = {'m': EvaluatedModel(margin=0.1)}
+    steps = measure(table, table.subset([]), models, settings=MeasuringSettings(resamples=50))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            own = end.value['models']['m']
+            break
+    assert own['near_ties'] == 2  # a margin of .1 itself is enough
+    assert '2 of 4 images for which no class stands out' in near_tie_text(own, 4)
+    assert near_tie_text({}, 4) == ''

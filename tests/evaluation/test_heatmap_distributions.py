@@ -1,6 +1,17 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from napari_cxr.evaluation.heatmap_distributions import heatmap_distributions
+from napari_cxr.evaluation.evaluation_table import (
+    HEATMAP_MEASURES,
+    predictions_text,
+    read_predictions,
+)
+from napari_cxr.evaluation.heatmap_distributions import (
+    heatmap_distributions,
+    heatmap_distributions_of,
+)
 from napari_cxr.scoring.score_row import ScoreRow
 
 
@@ -38,3 +49,24 @@ def test_distributions_by_hand():
 
 def test_rows_without_heatmaps_have_none():
     assert heatmap_distributions([ScoreRow(0, 'x', 'scored')], ['a']) is None
+
+
+def test_distributions_of_an_evaluation_are_those_of_its_rows(table_of, tmp_path):
+    rows = [row(0, True, 0.8, 0.1), row(1, True, 0.6, 0.0), row(2, False, 0.1), row(3, True, 0.9)]
+    p = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]]
+    table = table_of('ab', ['a', 'b', 'a', 'b'], {'m': p}, patients='abcd')
+    values = [[getattr(one, name) for name in HEATMAP_MEASURES] for one in rows]
+    table = replace(table, heatmaps={'m': np.array(values, dtype=float)})
+    found = heatmap_distributions_of(table, 'm')
+    assert found.to_dict() == heatmap_distributions(rows, list('abcd')).to_dict()
+    assert heatmap_distributions_of(table, 'other') is None
+    (tmp_path / 'p.csv').write_text(predictions_text(table))
+    back = read_predictions(tmp_path / 'p.csv', 'ab', ['m'], multilabel=False)
+    np.testing.assert_array_equal(back.heatmaps['m'], table.heatmaps['m'])
+    assert heatmap_distributions_of(back.subset([0, 2]), 'm').peak_in_lung.value == 0.5
+
+
+def test_the_lift_is_by_chance_and_unknown_without_lungs():
+    assert row(0, True, 0.8).half_peak_lung_lift == pytest.approx(2)
+    assert replace(row(0, True, 0.8), lung_share_if_even=0).half_peak_lung_lift is None
+    assert ScoreRow(0, 'x', 'scored').half_peak_lung_lift is None

@@ -1,9 +1,12 @@
 """Published tables as fixtures, and scikit-learn as the oracle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
+from napari_cxr.evaluation.evaluation_table import predictions_text, read_predictions
 from napari_cxr.evaluation.performance import OVERALL_METRICS, performance
 
 
@@ -112,3 +115,39 @@ def test_patients_are_resampled_not_images(table_of):
         once, rel=0.03
     )
     assert width(10, [f'{i}' for i in range(200)]) < once / 2
+
+
+def test_cells_of_which_nobody_knows_count_for_their_label_alone(table_of):
+    """CheXpert's blanks and -1: a is known of the first four, b of the others and two."""
+    p = [[0.9, 0.2], [0.2, 0.9], [0.6, 0.1], [0.1, 0.8], [0.99, 0.7], [0.99, 0.4]]
+    truth = ['a', 'b', '', 'a', 'b', '']
+    known = np.array([[1, 1], [1, 1], [1, 0], [1, 0], [0, 1], [0, 1]], dtype=bool)
+    table = replace(table_of('ab', truth, {'model': p}, multilabel=True), given=known)
+    found = performance(table, 'model', times=50)
+    a, b = found['classes']['a'], found['classes']['b']
+    assert a['counts'] == {'tp': 1, 'fn': 1, 'fp': 1, 'tn': 1}
+    assert b['counts'] == {'tp': 2, 'fn': 0, 'fp': 0, 'tn': 2}
+    # Of the pairs .9 and .1 against .2 and .6 two are ranked rightly.
+    assert a['auc']['value'] == pytest.approx(0.5) and b['auc']['value'] == 1
+    assert found['accuracy']['value'] == pytest.approx(6 / 8)
+    squares = [(0.01 + 0.04) / 2, (0.04 + 0.01) / 2, 0.36, 0.81, 0.09, 0.16]
+    assert found['brier']['value'] == pytest.approx(np.mean(squares), abs=1e-6)
+    logs = -np.log([0.9, 0.8, 0.8, 0.9, 0.4, 0.1, 0.7, 0.6])
+    each = [logs[:2].mean(), logs[2:4].mean(), *logs[4:]]
+    assert found['log_loss']['value'] == pytest.approx(np.mean(each), abs=1e-6)
+    # What is said of unknown cells changes nothing.
+    other = np.where(known, p, 0.5)
+    again = performance(replace(table, probabilities={'model': other}), 'model', times=50)
+    assert again == found
+    file = table.subset([0, 2, 4])
+    assert file.known.tolist() == [[True, True], [True, False], [False, True]]
+
+
+def test_unknown_cells_come_back_from_predictions(table_of, tmp_path):
+    known = np.array([[True, False], [True, True], [False, True]])
+    table = table_of('ab', ['a', 'b', ''], {'m': [[0.1, 0.2]] * 3}, multilabel=True)
+    (tmp_path / 'p.csv').write_text(predictions_text(replace(table, given=known)))
+    back = read_predictions(tmp_path / 'p.csv', ['a', 'b'], ['m'], multilabel=True)
+    assert back.known.tolist() == known.tolist() and back.truth.tolist() == table.truth.tolist()
+    (tmp_path / 'p.csv').write_text(predictions_text(table))
+    assert read_predictions(tmp_path / 'p.csv', ['a', 'b'], ['m'], multilabel=True).given is None

@@ -33,9 +33,11 @@ from napari_cxr.scoring import (
     journal_of,
     list_items,
     score,
+    table_reader,
     write_partial_table,
 )
 from napari_cxr.scoring.image_preparation import prepare_here
+from napari_cxr.scoring.table_writer import write_table
 
 FOUR = ScoringSettings(batch=4)
 
@@ -852,3 +854,56 @@ def test_whose_it_is_is_told_only_where_asked_for(classifier, tmp_path):
         list(score(items, classifier, out, prepare_here, ScoringSettings(identify=identify)))
         assert ('DOE-7' in out.read_text()) == identify
     assert rows_of(tmp_path / 'True.csv')[0]['patient_id'] == 'DOE-7'
+
+
+@pytest.fixture
+def known(classifier, monkeypatch):
+    """The model with a card that says for which prevalence its probabilities hold."""
+    labels = classifier.labels
+    card = replace(classifier.card, prevalence={labels[0]: 0.5, labels[1]: 0.3, labels[2]: 0.2})
+    monkeypatch.setattr(classifier, 'card', card)
+    return classifier
+
+
+def test_a_stated_prevalence_moves_probabilities_by_bayes_rule(whole, items, known, tmp_path):
+    first, second, third = known.labels
+    there = replace(FOUR, prior={first: 0.9})
+    list(score(items, known, tmp_path / 'there.csv', prepare_here, there))
+    old, new = rows_of(tmp_path / 'whole.csv'), rows_of(tmp_path / 'there.csv')
+    # What is not named shares the rest as before: 0.06 and 0.04 of 0.3 and 0.2.
+    for before, after in zip(old, new, strict=True):
+        stated = [after[f'prevalence_{label}'] for label in known.labels]
+        assert [float(p) for p in stated] == pytest.approx([0.9, 0.06, 0.04])
+        if before['status'] == 'error':
+            continue
+        weights = {first: 0.9 / 0.5, second: 0.06 / 0.3, third: 0.04 / 0.2}
+        moved = {k: float(before[f'p_{k}']) * weights[k] for k in known.labels}
+        for label in known.labels:
+            expected = moved[label] / sum(moved.values())
+            assert float(after[f'p_{label}']) == pytest.approx(expected, abs=1e-6)
+    assert known.card.prevalence[first] == 0.5  # the model itself stays as it is
+    run, rows = table_reader.read_rows(tmp_path / 'there.csv')
+    assert run.rule['prevalence'][first] == pytest.approx(0.9)
+    write_table(tmp_path / 'copy.csv', rows, run)
+    assert (tmp_path / 'copy.csv').read_bytes() == (tmp_path / 'there.csv').read_bytes()
+
+
+def test_rows_of_two_prevalences_do_not_share_a_table(items, known, tmp_path):
+    out, there = tmp_path / 't.csv', replace(FOUR, prior={known.labels[0]: 0.9})
+    list(score(items, known, out, prepare_here, there))
+    with pytest.raises(ScoringError, match='another prevalence'):
+        list(score(items, known, out, prepare_here, FOUR, resume=True))
+    events = score(items, known, tmp_path / 'other.csv', prepare_here, there)
+    next(e for e in events if isinstance(e, RowScored))
+    events.close()
+    with pytest.raises(ScoringError, match='another prevalence'):
+        list(score(items, known, tmp_path / 'other.csv', prepare_here, FOUR, resume=True))
+
+
+def test_a_prevalence_that_cannot_be_stated_is_refused_before_anything_is_written(
+    items, classifier, tmp_path
+):
+    there = replace(FOUR, prior={classifier.labels[0]: 0.1})
+    with pytest.raises(ScoringError, match='does not say for which prevalence'):
+        list(score(items, classifier, tmp_path / 't.csv', prepare_here, there))
+    assert not list(tmp_path.glob('t.csv*'))

@@ -378,3 +378,22 @@ def test_each_source_has_its_own_metrics():
     assert unseen['metrics']['accuracy'][0] == pytest.approx(1 / 2)
     alone = evaluate_rows(rows[:3], ['A', 'B'], multilabel=False).metrics
     assert 'sources' not in alone
+
+
+def test_cells_of_which_nobody_knows_count_for_their_label_alone():
+    rows = [
+        row(0, 'A|B?', 0.9, 0.9),
+        row(1, 'B', 0.8, 0.6),
+        row(2, 'A?', 0.9, 0.7),
+        row(3, 'A|C?', 0.2, 0.1),
+        row(4, 'A?|B?', 0.2, 0.9),
+    ]
+    measured = evaluate_rows(rows, ['A', 'B'], multilabel=True)
+    assert measured.unknown == () and measured.unmeasured == 0
+    found = measured.metrics['classes']
+    assert found['A']['counts'] == {'tp': 1, 'fp': 1, 'tn': 0, 'fn': 1}
+    assert found['B']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
+    assert found['A']['auc'][0] == pytest.approx(0.5)  # .9 and .2 against .8
+    one = evaluate_rows([row(0, 'A|B?', 0.9, 0.1), row(1, 'B', 0.4, 0.6), row(2, 'A?', 0.4, 0.6)],
+                        ['A', 'B'], multilabel=False)  # fmt: skip
+    assert one.metrics['images'] == 2 and one.unmeasured == 0

@@ -232,7 +232,7 @@ def test_columns_of_flags_tell_none_of_them_from_not_known(tmp_path):
     lines = ['a.png,1,0', 'b.png,1,1', 'c.png,0,', 'd.png,,', 'e.png,0,-1']
     table.write_text('\n'.join(['path,edema,mass', *lines]))
     truths = [item.truth for item in list_items([table])]
-    assert truths == ['edema', 'edema|mass', 'No finding', '', '']
+    assert truths == ['edema', 'edema|mass', 'mass?', '', 'mass?']
     table.write_text('path,edema,No Finding\na.png,1,0\nb.png,0,1\nc.png,0,0\n')
     assert [item.truth for item in list_items([table])] == ['edema', 'No Finding', '']
 

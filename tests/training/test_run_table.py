@@ -7,7 +7,8 @@ import os
 import pytest
 from finished_runs import write_epochs, write_model
 
-from napari_cxr.checkpoint import Card
+from napari_cxr.checkpoint import Card, digest
+from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_table import (
     RUN_COLUMNS,
     negative_class,
@@ -139,6 +140,8 @@ def test_a_finished_run(tmp_path, recipe):
         'fp': 43,
         'tn': 191,
         'fn': 13,
+        'heatmap_peak_in_lung': None,
+        'heatmap_lung_lift': None,
         'status': 'finished',
     }
 
@@ -229,3 +232,26 @@ def test_whatever_lies_in_a_run_folder_costs_its_own_cells(tmp_path):
     assert rows['good']['batch'] == 8
     assert set(rows) == {'good', 'deep', *(f'pipe{n}' for n in range(1, 5))}  # without a recipe
     assert rows['deep']['recipe'] is None and rows['deep']['epochs'] == 0
+
+
+def test_where_heatmaps_lie_stands_beside_the_accuracy(tmp_path):
+    run = tmp_path / 'run'
+    run.mkdir()
+    write_model(run, Recipe(name='small', network='resnet10'), ('a', 'b'))
+    assert run_row(run)['heatmap_peak_in_lung'] is None
+    lift = {'value': 1.8, 'interval': None}
+    located = {
+        'images': 4,
+        'peak_in_lung': {'value': 0.75, 'interval': [0.2, 0.99]},
+        'measures': {'half_peak_lung_fraction': {'lift': lift}},
+    }
+    hashed = digest(run / 'best.safetensors')[:12]
+    (run / 'evaluation').mkdir()
+    report = run / 'evaluation' / 'metrics.json'
+    other = {'model_hash': '0' * 12, 'heatmaps': {'peak_in_lung': {'value': 0.1}}}
+    own = {'model_hash': hashed, 'heatmaps': located}
+    report.write_text(json.dumps({'models': {'other': other, 'own': own}}))
+    row = run_row(run)
+    assert (row['heatmap_peak_in_lung'], row['heatmap_lung_lift']) == (0.75, 1.8)
+    report.write_text(json.dumps({'models': {'other': other, 'own': 3}}))
+    assert run_row(run)['heatmap_peak_in_lung'] is None

@@ -63,7 +63,7 @@ class Evaluation:
 
 
 def _auc_text(figure: Mapping[str, Any] | None) -> str:
-    from napari_cxr.evaluation.report import figure_text
+    from napari_cxr.evaluation.metric_text import figure_text
 
     return figure_text(figure)
 

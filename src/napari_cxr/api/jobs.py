@@ -40,6 +40,7 @@ def score(
     resume: bool = False,
     retry_errors: bool = False,
     include_doubtful: bool = False,
+    prior: Mapping[str, float] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Score many radiographs into a table with a row for each.
@@ -90,6 +91,10 @@ def score(
     include_doubtful : bool
         Whether images count in the metrics that are probably no upright frontal chest
         radiographs; without it ``attrs['metrics']['doubtful']`` says how many were left out.
+    prior : mapping of str to float, optional
+        The fraction of images that have a class where the model is used, such as
+        ``{'pneumonia': 0.05}``: probabilities then hold there, and the table says so in its
+        columns ``prevalence_CLASS``. By default that of the model's card.
     progress : bool
         Whether to draw a bar, in a terminal or a notebook.
 
@@ -145,6 +150,7 @@ def score(
                         'retry_errors': retry_errors,
                         'full_resolution': full_resolution,
                         'include_doubtful': include_doubtful,
+                        'prior': dict(prior or {}),
                     },
                     resume=resume,
                     workers=workers,

@@ -220,13 +220,19 @@ class Model:
         return self.card.labels
 
     @overload
-    def predict(self, image: Radiograph | str | Path) -> Result: ...  # type: ignore[overload-overlap]
+    def predict(  # type: ignore[overload-overlap]
+        self, image: Radiograph | str | Path, prior: Mapping[str, float] | None = None
+    ) -> Result: ...
 
     @overload
-    def predict(self, image: Iterable[Radiograph | str | Path]) -> list[Result]: ...
+    def predict(
+        self, image: Iterable[Radiograph | str | Path], prior: Mapping[str, float] | None = None
+    ) -> list[Result]: ...
 
     def predict(
-        self, image: Radiograph | str | Path | Iterable[Radiograph | str | Path]
+        self,
+        image: Radiograph | str | Path | Iterable[Radiograph | str | Path],
+        prior: Mapping[str, float] | None = None,
     ) -> Result | list[Result]:
         """Classify a radiograph, or several.
 
@@ -235,6 +241,9 @@ class Model:
         image : Radiograph, str, Path, or an iterable of them
             A radiograph or its file. For whole folders use `score`, which goes on
             where a file cannot be read and where it was stopped.
+        prior : mapping of str to float, optional
+            The fraction of images that have a class where the model is used, such as
+            ``{'pneumonia': 0.05}``: probabilities then hold there. By default that of the card.
 
         Returns
         -------
@@ -247,6 +256,8 @@ class Model:
             If a file cannot be read.
         napari_cxr.inference.prediction.RefusedImage
             If an image is no projection radiograph.
+        ValueError
+            If the prevalence cannot be stated for this model.
 
         Examples
         --------
@@ -257,10 +268,19 @@ class Model:
         >>> 0 <= result.probabilities['opacity'] <= 1
         True
         """
+        from napari_cxr.inference.stated_prevalence import card_at_prevalence
+
         if not isinstance(image, (Radiograph, str, Path)):
-            return [self.predict(one) for one in image]
+            return [self.predict(one, prior) for one in image]
+        card_at_prevalence(self.card, prior or {})  # what is wrong is said before a file is read
         shown, radiograph = self._read(image)
-        found = call('predict', radiograph=radiograph, model=str(self.path), device=self.device)
+        found = call(
+            'predict',
+            radiograph=radiograph,
+            model=str(self.path),
+            device=self.device,
+            prior=dict(prior or {}),
+        )
         return Result(found, shown)
 
     def explain(

@@ -99,11 +99,10 @@ def classify(
     decoder = shared_decoder()
     decoder.start()  # while the network is being loaded
     classifier = load_model(model, device, backend)
-    if stated := prior_of(prior):
-        try:
-            classifier.use_prevalence(stated)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint='--prior') from None
+    try:
+        classifier = classifier.at_prevalence(prior_of(prior))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint='--prior') from None
     if against and (against not in classifier.labels or len(classifier.labels) < 2):
         raise typer.BadParameter(
             f'{classifier.card.name} cannot contrast a class with {against!r}: its classes are '

@@ -196,19 +196,12 @@ def prior_of(stated: list[str] | None) -> dict[str, float]:
     typer.BadParameter
         If it is not of that form, or no fraction.
     """
-    prior: dict[str, float] = {}
-    for one in stated or ():
-        label, sign, text = one.rpartition('=')
-        try:
-            prior[label.strip()] = float(text)
-        except ValueError:
-            sign = ''
-        if not sign or not label.strip() or not 0 < prior[label.strip()] < 1:
-            raise typer.BadParameter(
-                f'{one!r} is not of the form CLASS=FRACTION, with a fraction above 0 and below 1.',
-                param_hint='--prior',
-            )
-    return prior
+    from napari_cxr.inference.stated_prevalence import parse_prior
+
+    try:
+        return parse_prior(stated or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint='--prior') from None
 
 
 def changes_of(settings: list[str] | None) -> dict[str, Any]:

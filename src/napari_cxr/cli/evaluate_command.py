@@ -347,7 +347,8 @@ def _show(
 
 def _print_result(finished: EvaluationFinished) -> None:
     """Print the cautions first, then the figures that people ask for."""
-    from napari_cxr.evaluation.report import figure_text, images_text
+    from napari_cxr.evaluation.metric_text import figure_text
+    from napari_cxr.evaluation.report import images_text
 
     content = finished.result.metrics
     for one in content['cautions']:

@@ -21,12 +21,14 @@ from napari_cxr.cli.command_options import (
     ModelOption,
     PathColumn,
     PatientColumn,
+    PriorOption,
     QuietOption,
     SourceColumn,
     SplitColumn,
     VerboseOption,
     check_backend,
     columns_of,
+    prior_of,
 )
 from napari_cxr.cli.progress_display import ScoringDisplay
 from napari_cxr.cli.terminal_output import echo
@@ -125,6 +127,7 @@ def score(
             'a column names the classes that reach it.',
         ),
     ] = None,
+    prior: PriorOption = None,
     include_doubtful: Annotated[
         bool,
         typer.Option(
@@ -168,6 +171,7 @@ def score(
     with _saving_on_interrupt(drawing, out):
         from napari_cxr.checkpoint import CheckpointError, catalog, read_card
         from napari_cxr.checkpoint.model_images import ModelImages
+        from napari_cxr.inference.stated_prevalence import card_at_prevalence
         from napari_cxr.scoring import (
             Decision,
             DecisionError,
@@ -195,18 +199,24 @@ def score(
             card = read_card(model_path)
             if card.demonstration:
                 echo(card.demonstration, err=True)
+            stated = prior_of(prior)
+            try:
+                moved = card_at_prevalence(card, stated)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint='--prior') from None
             settings = ScoringSettings(
                 batch=batch,
                 heatmaps=heatmaps,
                 shares=lung_share,
                 precision=precision,
                 backend=backend,
-                decision=None if decision is None else Decision.of_card(decision, card),
+                decision=None if decision is None else Decision.of_card(decision, moved),
                 identify=identify,
                 retry_errors=retry_errors,
                 full_resolution=full_resolution,
                 include_doubtful=include_doubtful,
                 images=ModelImages.of_model(model_path, card),
+                prior=stated,
             )
             columns = columns_of(
                 path=path_column,

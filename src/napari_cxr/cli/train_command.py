@@ -207,7 +207,8 @@ def sweep(
 #: Columns of the table that is printed; `--json` and `runs.csv` have all of them.
 _RUN_COLUMNS = (
     *('run', 'status', 'recipe', 'network', 'epochs'),
-    *('val_auc', 'val_acc', 'val_loss', 'execution_time'),
+    *('val_auc', 'val_acc', 'heatmap_peak_in_lung', 'heatmap_lung_lift'),
+    *('val_loss', 'execution_time'),
 )
 
 

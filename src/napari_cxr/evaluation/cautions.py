@@ -54,6 +54,7 @@ def cautions(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[st
         *_looks(content),
         *_few(content, table),
         *_one_class(table),
+        *_not_shared(content),
         *_left_out(content),
     ]
     return sorted(found, key=lambda one: one['kind'] != 'stop')
@@ -61,6 +62,21 @@ def cautions(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[st
 
 def _said(kind: str, code: str, text: str) -> dict[str, str]:
     return {'kind': kind, 'code': code, 'text': text.strip()}
+
+
+def _not_shared(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Say which classes are evaluated, where models do not give the same ones."""
+    left = content['set'].get('not_shared')
+    if not left:
+        return []
+    more = '; '.join(f'{name} also gives {", ".join(own)}' for name, own in left.items())
+    text = f'Only what all models give is evaluated: {", ".join(content["labels"])}. {more}.'
+    if not content['multilabel']:
+        text += (
+            ' Images of other classes are left out, and the probabilities of these models are '
+            'divided by their sum over the shared classes.'
+        )
+    return [_said('caution', 'shared classes', text)]
 
 
 def _demonstrations(content: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -48,7 +48,7 @@ def class_curves(
         ``bars``, how many images there are in each of 20 bins of the probability.
         Empty where all images have the class, or none.
     """
-    k = table.labels.index(label)
+    k, table = table.labels.index(label), table.of_class(label)
     positive, scores = table.truth[:, k], table.probabilities[classifier][:, k]
     if positive.all() or not positive.any():
         return {}
@@ -110,7 +110,7 @@ def _by_class(table: EvaluationTable, scores: np.ndarray) -> dict[str, dict[str,
     edges = np.linspace(0, 1, _BARS + 1)
     kinds = {name: table.truth[:, k] for k, name in enumerate(table.labels)}
     if table.multilabel:
-        kinds['none of them'] = np.asarray(~table.truth.any(axis=1))
+        kinds['none of them'] = np.asarray((~table.truth & table.known).all(axis=1))
     out = {}
     for name, inside in kinds.items():
         if inside.any():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_cxr import image_tables
 from napari_cxr.image_tables import TABLE_ENDINGS
+from napari_cxr.inference.label_rule import UNKNOWN_MARK, known_and_unknown
 from napari_cxr.scoring.input_lists import Item, ListingError, items_of_table
 from napari_cxr.scoring.score_row import NO_FINDING
 from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS, list_items
@@ -162,8 +163,12 @@ def class_of_labels(
             meaning[one.casefold()] = own.get(name.casefold(), NO_FINDING)
 
     def mapped(item: Item) -> Item:
-        said = [meaning.get(one.casefold(), one) for one in item.truth.split('|') if one]
+        named, unknown = known_and_unknown(item.truth)
+        said = [meaning.get(one.casefold(), one) for one in named]
         found = [one for one in dict.fromkeys(said) if one != NO_FINDING or len(set(said)) == 1]
-        return replace(item, truth='|'.join(sorted(found)))
+        # Of a class that one of its labels says is there, nothing is unknown.
+        open_ = dict.fromkeys(meaning.get(one.casefold(), one) for one in unknown)
+        marked = [f'{one}{UNKNOWN_MARK}' for one in open_ if one not in {*found, NO_FINDING}]
+        return replace(item, truth='|'.join([*sorted(found), *sorted(marked)]))
 
     return mapped if meaning else lambda item: item

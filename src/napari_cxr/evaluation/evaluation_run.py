@@ -50,6 +50,8 @@ from napari_cxr.evaluation.split_baselines import ReadImages, baseline_predictio
 from napari_cxr.scoring import ScoringSettings, score
 from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.input_lists import Item, ListingError
+from napari_cxr.scoring.journal import journal_of, read_header
+from napari_cxr.scoring.row_writer import lacks_column
 from napari_cxr.scoring.score_row import ScoringRun
 from napari_cxr.scoring.scoring_checks import make_result_folder
 from napari_cxr.scoring.scoring_events import ScoringPreparing, ScoringProgress, ScoringWarned
@@ -179,7 +181,8 @@ def evaluate(
     images : EvaluationImages
         As `list_images` finds them.
     models : sequence of ModelToEvaluate
-        They must give the same classes.
+        Those with several labels are not evaluated with those of one; where models do not give
+        the same classes, only what all of them give is evaluated.
     out : str or Path
         Folder for ``report.html``, ``metrics.json``, ``predictions.csv`` and the tables of
         scores, in ``scores``. What was scored there before is not scored again.
@@ -428,7 +431,11 @@ def _score(
     """Score what is not scored yet."""
     step = f'Scoring with {name}'
     yield EvaluationProgress(step, 0, len(items))
-    how = replace(settings, images=ModelImages.of_model(model.path, model.card))
+    started = read_header(journal_of(table))
+    # Scores of before, which say nothing of heatmaps, are gone on with as they are.
+    located = started['shares'] if started else not lacks_column(table, 'shares')
+    images = ModelImages.of_model(model.path, model.card)
+    how = replace(settings, images=images, shares=located)
     classifier = yield from in_background(lambda _: model.load())
     events = score(items, classifier, table, decoders.prepare, how, resume=True)
     with closing(events):
@@ -485,7 +492,9 @@ def _report(
     baselines: list[str] = []
     if how.baselines and read:
         views = images.columns.get('view', {})
-        fitted = yield from baseline_predictions(images.items, views, read, whole, how.classes)
+        ours = {'none', *(label.casefold() for label in whole.labels)}
+        meant = {k: v for k, v in how.classes.items() if k.casefold() in ours}
+        fitted = yield from baseline_predictions(images.items, views, read, whole, meant)
         for name, probabilities in fitted.probabilities.items():
             whole = whole.with_classifier(name, probabilities)
             baselines.append(name)
@@ -502,6 +511,7 @@ def _report(
         name: _about(
             combined.runs[name],
             given[name].card if name in given else None,
+            table.labels,
             compress(combined.seen[name], inside),
             sum(
                 own == 'train' and part == 'val'
@@ -546,6 +556,7 @@ def _report(
             'doubtful_included': how.include_doubtful,
             'unmeasured': combined.unmeasured,
             'unknown_labels': list(combined.unknown),
+            'not_shared': {name: list(left) for name, left in combined.not_shared.items()},
         },
         'settings': {
             **asdict(how.measuring),
@@ -665,19 +676,30 @@ def _joined(table: EvaluationTable, tuning: EvaluationTable) -> EvaluationTable:
         probabilities={
             k: np.concatenate([p, tuning.probabilities[k]]) for k, p in table.probabilities.items()
         },
+        given=np.concatenate([table.known, tuning.known]),
+        heatmaps={
+            k: np.concatenate([own, tuning.heatmaps[k]]) for k, own in table.heatmaps.items()
+        },
     )
 
 
 def _about(
-    run: ScoringRun, card: Card | None, seen: Iterable[str], tuned_on_seen: int
+    run: ScoringRun,
+    card: Card | None,
+    labels: Sequence[str],
+    seen: Iterable[str],
+    tuned_on_seen: int,
 ) -> EvaluatedModel:
-    splits = Counter(seen)
+    splits, rule = Counter(seen), run.label_rule
+    # Thresholds of the card mean nothing for probabilities that were divided anew.
+    same = card is not None and (run.multilabel or len(labels) == len(run.labels))
     return EvaluatedModel(
         title=card.title if card else '',
         model_hash=run.model_hash,
-        thresholds=run.label_rule.thresholds,
-        points={k: dict(v) for k, v in card.operating_points.items()} if card else {},
+        thresholds=tuple(map(rule.threshold, labels)) if rule.thresholds else (),
+        points={k: dict(v) for k, v in card.operating_points.items()} if card and same else {},
         seen={name: splits[name] for name in ('train', 'val')},
         validation_seen=tuned_on_seen,
         demonstration=card.demonstration if card else '',
+        margin=rule.least_margin,
     )

@@ -8,25 +8,39 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from napari_cxr.inference.label_rule import UNKNOWN_MARK
 from napari_cxr.messages import message_type
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.scoring.table_writer import csv_line
 from napari_cxr.settings_file import LARGEST_TABLE, read_settings
 
-__all__ = ['PREDICTIONS_FILE', 'EvaluationTable', 'predictions_text', 'read_predictions']
+__all__ = [
+    'HEATMAP_MEASURES',
+    'PREDICTIONS_FILE',
+    'EvaluationTable',
+    'predictions_text',
+    'read_predictions',
+]
 
 PREDICTIONS_FILE = 'predictions.csv'
+
+#: What is known of the heatmap of each image's answer, as attributes of a `ScoreRow`.
+HEATMAP_MEASURES = (
+    *('peak_in_lung', 'half_peak_lung_fraction', 'lung_share', 'lung_share_if_even'),
+    *('frame_share', 'marker_fraction', 'marker_fraction_uniform'),
+)
 
 #: Columns of every such table; then come those by which a report is divided, 'by NAME', and
 #: the probabilities, 'p LABEL of CLASSIFIER'.
 _FIXED = ('image', 'split', 'patient', 'truth')
-_BY, _P, _OF = 'by ', 'p ', ' of '
+_BY, _P, _OF, _HEATMAP = 'by ', 'p ', ' of ', 'heatmap '
 
 
 @message_type
@@ -55,6 +69,12 @@ class EvaluationTable:
         By what a report is divided: 'source', 'view' and others, as far as they are known.
     probabilities : dict of str to ndarray, shape (n, K)
         By the name of the classifier: the models, then the baselines.
+    given : ndarray of bool, shape (n, K), optional
+        With several labels, of which it is known whether the image has them; others count in no
+        metric. All by default.
+    heatmaps : dict of str to ndarray, shape (n, 7)
+        By the name of the model, `HEATMAP_MEASURES` of the heatmap of each image's answer; NaN
+        where one is not known. Models of which nothing is known are not there.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +86,8 @@ class EvaluationTable:
     splits: tuple[str, ...]
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     probabilities: dict[str, np.ndarray] = field(default_factory=dict)
+    given: np.ndarray | None = None
+    heatmaps: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -74,6 +96,21 @@ class EvaluationTable:
     def classes(self) -> np.ndarray:
         """The truth as metrics take it: class numbers (n,), or bool (n, K) with several labels."""
         return self.truth if self.multilabel else self.truth.argmax(axis=1)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Of which labels it is known whether an image has them, bool (n, K)."""
+        return np.ones_like(self.truth) if self.given is None else self.given
+
+    @property
+    def varies(self) -> bool:
+        """Whether there is something to tell apart: a class that some have and some have not."""
+        has = (self.truth & self.known).any(axis=0)
+        return bool((has & (~self.truth & self.known).any(axis=0)).any())
+
+    def of_class(self, label: str) -> EvaluationTable:
+        """Return the images of which it is known whether they have a class."""
+        return self if self.given is None else self.subset(self.given[:, self.labels.index(label)])
 
     @property
     def strata(self) -> list[int]:
@@ -94,6 +131,8 @@ class EvaluationTable:
             splits=tuple(self.splits[i] for i in rows),
             columns={k: tuple(v[i] for i in rows) for k, v in self.columns.items()},
             probabilities={k: p[places] for k, p in self.probabilities.items()},
+            given=None if self.given is None else self.given[places],
+            heatmaps={k: values[places] for k, values in self.heatmaps.items()},
         )
 
     def with_classifier(self, name: str, probabilities: np.ndarray) -> EvaluationTable:
@@ -112,14 +151,20 @@ def predictions_text(table: EvaluationTable) -> str:
     """
     names = [*_FIXED, *(f'{_BY}{name}' for name in table.columns)]
     names += [f'{_P}{k}{_OF}{name}' for name in table.probabilities for k in table.labels]
+    names += [f'{_HEATMAP}{one}{_OF}{name}' for name in table.heatmaps for one in HEATMAP_MEASURES]
     lines = io.StringIO()
     lines.write(csv_line(names))
     for i in range(len(table)):
-        truth = '|'.join(k for k, has in zip(table.labels, table.truth[i], strict=True) if has)
+        cells_of = zip(table.labels, table.truth[i], table.known[i], strict=True)
+        truth = '|'.join(
+            k if known else f'{k}{UNKNOWN_MARK}' for k, has, known in cells_of if has or not known
+        )
         cells = [table.images[i], table.splits[i], table.patients[i], truth]
         cells += [values[i] for values in table.columns.values()]
         numbers = [repr(float(p)) for ps in table.probabilities.values() for p in ps[i]]
-        lines.write(csv_line([*cells, *numbers]))
+        found = [value for values in table.heatmaps.values() for value in values[i].tolist()]
+        located = ['' if math.isnan(value) else repr(value) for value in found]
+        lines.write(csv_line([*cells, *numbers, *located]))
     return lines.getvalue()
 
 
@@ -153,6 +198,11 @@ def read_predictions(
     if any(len(row) != len(names) for row in rows):
         raise ValueError(f'{path.name} is not whole')
     truth = np.array([_has(from_csv_cell(row['truth']), labels) for row in cells], dtype=bool)
+    unknown = [
+        _has(from_csv_cell(row['truth']), [f'{label}{UNKNOWN_MARK}' for label in labels])
+        for row in cells
+    ]
+    given = ~np.array(unknown, dtype=bool).reshape(len(cells), len(labels))
     by = [name for name in names if name.startswith(_BY)]
     return EvaluationTable(
         labels=tuple(labels),
@@ -168,6 +218,15 @@ def read_predictions(
                 [[float(row[f'{_P}{k}{_OF}{name}']) for k in labels] for row in cells]
             ).reshape(len(cells), len(labels))
             for name in classifiers
+        },
+        given=None if given.all() else given,
+        heatmaps={
+            name: np.array(
+                [[float(row[column] or 'nan') for column in columns] for row in cells]
+            ).reshape(len(cells), len(columns))
+            for name in classifiers
+            for columns in [[f'{_HEATMAP}{one}{_OF}{name}' for one in HEATMAP_MEASURES]]
+            if columns[0] in names
         },
     )
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from napari_cxr.evaluation.evaluation_table import HEATMAP_MEASURES, EvaluationTable
 from napari_cxr.metrics.confidence_intervals import Interval, mean_interval, proportion_interval
 from napari_cxr.scoring.score_row import ScoreRow
 
-__all__ = ['MEASURES', 'HeatmapDistribution', 'HeatmapDistributions', 'heatmap_distributions']
+__all__ = [
+    'MEASURES',
+    'HeatmapDistribution',
+    'HeatmapDistributions',
+    'heatmap_distributions',
+    'heatmap_distributions_of',
+]
 
 #: What is measured of each heatmap, by the attribute of a `ScoreRow`, in words.
 MEASURES = {
@@ -149,6 +157,18 @@ def heatmap_distributions(
         proportion_interval(np.array([hit for hit, _ in hits]), [owner for _, owner in hits]),
         tuple(measures),
     )
+
+
+def heatmap_distributions_of(table: EvaluationTable, model: str) -> HeatmapDistributions | None:
+    """Return where the heatmaps of a model lie on the images of an evaluation; None if unknown."""
+    if model not in table.heatmaps:
+        return None
+    rows = []
+    for number, values in enumerate(table.heatmaps[model].tolist()):
+        known = dict(zip(HEATMAP_MEASURES, values, strict=True))
+        found: dict[str, Any] = {k: v for k, v in known.items() if not math.isnan(v)}
+        rows.append(ScoreRow(number=number, path='', status='scored', **found))
+    return heatmap_distributions(rows, table.patients)
 
 
 def _uniform(row: ScoreRow, name: str) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_cxr.evaluation.class_curves import class_curves
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
+from napari_cxr.evaluation.heatmap_distributions import heatmap_distributions_of
 from napari_cxr.evaluation.operating_points import choose_thresholds, performance_at
 from napari_cxr.evaluation.performance import (
     OVERALL_METRICS,
@@ -24,6 +25,7 @@ from napari_cxr.evaluation.performance import (
 )
 from napari_cxr.evaluation.selection_optimism import nested_optimism
 from napari_cxr.evaluation.source_spread import source_spread
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.metrics.class_metrics import bootstrap_metrics
 from napari_cxr.metrics.delong import macro_auc_covariance
 
@@ -54,6 +56,9 @@ class EvaluatedModel:
         How many of the images that thresholds are chosen by it was trained on.
     demonstration : str
         What its card says where it is not to be believed.
+    margin : float
+        By how much the most probable class must exceed the next one for a model of several
+        classes to name it; 0 for no such rule.
     """
 
     title: str = ''
@@ -63,6 +68,7 @@ class EvaluatedModel:
     seen: dict[str, int] = field(default_factory=dict)
     validation_seen: int = 0
     demonstration: str = ''
+    margin: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +132,12 @@ def measure(
         found = performance(table, name, times=how.resamples, seed=how.seed)
         out['baselines'][name] = {**found, 'differences': {}}
         for other in models:
-            apart = _difference(table, other, name, models[other].thresholds, how)
+            apart = _difference(table, other, name, models[other].thresholds, (), how)
             out['baselines'][name]['differences'][other] = apart
     for first, second in combinations(models, 2):
         yield f'Comparing {first} and {second}'
-        apart = _difference(table, first, second, models[first].thresholds, how)
+        limits = models[first].thresholds, models[second].thresholds
+        apart = _difference(table, first, second, *limits, how)
         out['comparisons'].append({'models': [first, second], **apart})
     out['sources'] = {name: source_spread(table, name) for name in models}
     yield 'Counting how often one has looked'
@@ -151,7 +158,7 @@ def _of_model(
     if not found:
         return {**about, 'images': len(table)}
     points, chosen_on = dict(model.points), 'card' if model.points else ''
-    if len(tuning) and (tuning.truth != tuning.truth[0]).any():
+    if tuning.varies:
         points = choose_thresholds(tuning, name, how.cost, how.prevalence)
         chosen_on = 'validation'
     yield f'Curves of {name}'
@@ -167,6 +174,36 @@ def _of_model(
         'curves': {label: curve for label, curve in curves.items() if curve},
         'operating_points': {'chosen_on': chosen_on, 'images': len(tuning), 'classes': at},
         'by': by,
+        **_heatmaps(table, name),
+        **({'near_ties': _near_ties(table, name, model.margin)} if model.margin else {}),
+    }
+
+
+def _near_ties(table: EvaluationTable, name: str, margin: float) -> int:
+    """Count the images for which no class stands out, and the most probable one is measured."""
+    rule = LabelRule(table.labels, least_margin=margin)
+    return sum(map(rule.near_tie, table.probabilities[name].tolist()))
+
+
+def _heatmaps(table: EvaluationTable, name: str) -> dict[str, Any]:
+    """Return where a model's heatmaps lie, as `figure` writes numbers; nothing if unknown."""
+    found = heatmap_distributions_of(table, name)
+    if found is None:
+        return {}
+    return {
+        'heatmaps': {
+            'images': found.images,
+            'peak_in_lung': figure(found.peak_in_lung),
+            'measures': {
+                one.name: {
+                    'mean': figure(one.mean),
+                    'uniform': round(one.uniform, 6),
+                    'lift': None if one.lift is None else figure(one.lift),
+                    'counts': list(one.counts),
+                }
+                for one in found.measures
+            },
+        }
     }
 
 
@@ -199,10 +236,11 @@ def _difference(
     first: str,
     second: str,
     thresholds: Sequence[float],
+    others: Sequence[float],
     how: MeasuringSettings,
 ) -> dict[str, Any]:
     """Return how much better the first is than the second, on the same resamples of patients."""
-    if len(table) == 0 or not (table.truth != table.truth[0]).any():
+    if not table.varies:
         return {}
     ours, theirs = (
         PerformanceMetrics(
@@ -211,8 +249,9 @@ def _difference(
             table.labels,
             multilabel=table.multilabel,
             thresholds=own,
+            known=table.known,
         )
-        for name, own in ((first, thresholds or None), (second, None))
+        for name, own in ((first, thresholds or None), (second, others or None))
     )
 
     def apart(weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -227,7 +266,10 @@ def _difference(
         seed=how.seed,
     )
     found = macro_auc_covariance(
-        table.truth, [table.probabilities[first], table.probabilities[second]], table.patients
+        table.truth,
+        [table.probabilities[first], table.probabilities[second]],
+        table.patients,
+        table.known,
     )
     value, error, p = found.difference(0, 1)
     return {

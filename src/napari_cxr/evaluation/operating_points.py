@@ -15,10 +15,7 @@ from napari_cxr.evaluation.performance import figure, resamples
 from napari_cxr.metrics.confidence_intervals import Interval, bootstrap, proportion_interval
 from napari_cxr.training.answer_fitting import operating_points
 
-__all__ = ['SENSITIVITIES', 'choose_thresholds', 'performance_at', 'predictive_values']
-
-#: Sensitivities for which thresholds are chosen.
-SENSITIVITIES = (0.9, 0.95, 0.975)
+__all__ = ['choose_thresholds', 'performance_at', 'predictive_values']
 
 
 def choose_thresholds(
@@ -48,13 +45,16 @@ def choose_thresholds(
         tuning.truth if tuning.multilabel else tuning.classes,
         probabilities,
         labels,
-        sensitivities=SENSITIVITIES,
+        known=tuning.known if tuning.multilabel else None,
     )
     if cost:
         for label, found in points.items():
             k = labels.index(label)
             found[f'cost {cost:g}'] = _least_cost(
-                tuning.truth[:, k], probabilities[:, k], cost, prevalence
+                tuning.truth[tuning.known[:, k], k],
+                probabilities[tuning.known[:, k], k],
+                cost,
+                prevalence,
             )
     return points
 
@@ -109,15 +109,15 @@ def performance_at(
     ]
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for label, name, threshold in wanted:
-        k = table.labels.index(label)
-        has = table.truth[:, k]
-        called = table.probabilities[classifier][:, k] >= threshold
+        k, own = table.labels.index(label), table.of_class(label)
+        has = own.truth[:, k]
+        called = own.probabilities[classifier][:, k] >= threshold
         out.setdefault(label, {})[name] = {
             'threshold': threshold,
-            'recall': figure(_share(called, has, table)),
-            'specificity': figure(_share(~called, ~has, table)),
-            'ppv': figure(_share(has, called, table)),
-            'npv': figure(_share(~has, ~called, table)),
+            'recall': figure(_share(called, has, own)),
+            'specificity': figure(_share(~called, ~has, own)),
+            'ppv': figure(_share(has, called, own)),
+            'npv': figure(_share(~has, ~called, own)),
         }
     if prevalence is not None and wanted:
         spread = _at_prevalence(table, classifier, wanted, prevalence, times, seed)
@@ -153,8 +153,9 @@ def _at_prevalence(
             has = table.truth[:, k]
             called = table.probabilities[classifier][:, k] >= threshold
             with np.errstate(invalid='ignore', divide='ignore'):
+                lacks = ~has & table.known[:, k]
                 recall = weights @ (has & called) / (weights @ has)
-                specificity = weights @ (~has & ~called) / (weights @ ~has)
+                specificity = weights @ (lacks & ~called) / (weights @ lacks)
             columns += predictive_values(recall, specificity, prevalence)
         return np.stack(columns, axis=-1)
 

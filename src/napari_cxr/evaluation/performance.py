@@ -31,6 +31,7 @@ from napari_cxr.metrics.confidence_intervals import (
     balanced_accuracy_interval,
     f1_interval,
     macro_auc_interval,
+    mean_f1_interval,
     proportion_interval,
 )
 from napari_cxr.metrics.probability_scores import (
@@ -51,6 +52,11 @@ OVERALL_METRICS = (
 #: Metrics of one class against the rest.
 CLASS_METRICS = ('recall', 'specificity', 'precision', 'f1', 'auc', 'average_precision')
 
+_SCORES = {
+    'brier': brier_score,
+    'log_loss': mean_log_loss,
+    'ece': expected_calibration_error,
+}
 #: Resamples, and what they may cost: resamples times images times classes.
 _RESAMPLES, _FEWEST, _COST = 2000, 200, 60_000_000
 
@@ -70,6 +76,9 @@ class PerformanceMetrics:
         Whether an image can have several.
     thresholds : sequence of float, optional
         With `multilabel`, the probability from which each label is predicted; 0.5 by default.
+    known : ndarray of bool, shape (n, K), optional
+        With `multilabel`, of which labels it is known whether an image has them; others do not
+        count.
     """
 
     def __init__(
@@ -80,6 +89,7 @@ class PerformanceMetrics:
         *,
         multilabel: bool,
         thresholds: Sequence[float] | None = None,
+        known: np.ndarray | None = None,
     ) -> None:
         self.truth, self.labels = np.asarray(truth, bool), list(labels)
         self.multilabel = multilabel
@@ -87,12 +97,15 @@ class PerformanceMetrics:
         self.predicted = one_hot(
             predicted_labels(self.probabilities, multilabel, thresholds or None), len(labels)
         )
+        self.known = np.ones_like(self.truth) if known is None else np.asarray(known, bool)
+        self.truth = self.truth & self.known
         self.present = [k for k in range(len(labels)) if self.truth[:, k].any()]
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """Images by class that are rightly and wrongly predicted: tp, fp, fn, tn."""
-        each = label_confusions(self.truth, self.predicted).astype(int).tolist()
+        each = label_confusions(self.truth, self.predicted, known=self.known)
+        each = each.astype(int).tolist()
         return {
             label: {'tp': tp, 'fp': fp, 'fn': fn, 'tn': tn}
             for label, ((tn, fp), (fn, tp)) in zip(self.labels, each, strict=True)
@@ -116,7 +129,7 @@ class PerformanceMetrics:
         dict of str to ndarray, shape (m,)
             NaN where a metric is undefined; a class without images in the set counts in no mean.
         """
-        each = label_confusions(self.truth, self.predicted, weights)
+        each = label_confusions(self.truth, self.predicted, weights, self.known)
         of_class = {
             'recall': sensitivity(each)[..., 1],
             'specificity': specificity(each)[..., 1],
@@ -126,7 +139,10 @@ class PerformanceMetrics:
         columns = range(len(self.labels))
         for name, metric in (('auc', auc), ('average_precision', average_precision)):
             of_class[name] = np.stack(
-                [metric(self.truth[:, k], self.probabilities[:, k], weights) for k in columns],
+                [
+                    metric(self.truth[:, k], self.probabilities[:, k], weights * self.known[:, k])
+                    for k in columns
+                ],
                 axis=-1,
             )
         right = each[..., 0, 0] + each[..., 1, 1]
@@ -136,7 +152,7 @@ class PerformanceMetrics:
         means['precision'] = np.nan_to_num(of_class['precision'][..., self.present]).mean(axis=-1)
         if self.multilabel:
             with np.errstate(invalid='ignore', divide='ignore'):
-                accuracy = right.sum(axis=-1) / (total * len(self.labels))
+                accuracy = right.sum(axis=-1) / each.sum(axis=(-3, -2, -1))
             balanced = (means['recall'] + means['specificity']) / 2
             mcc = _mean(np.stack([multiclass_mcc(each[..., k, :, :]) for k in self.present], -1))
         else:
@@ -147,11 +163,8 @@ class PerformanceMetrics:
                 accuracy = np.trace(whole, axis1=-2, axis2=-1) / total
             balanced, mcc = means['recall'], multiclass_mcc(whole)
         scores = {
-            'brier': brier_score(self.truth, self.probabilities, weights, self.multilabel),
-            'log_loss': mean_log_loss(self.truth, self.probabilities, weights, self.multilabel),
-            'ece': expected_calibration_error(
-                self.truth, self.probabilities, weights, self.multilabel
-            ),
+            name: metric(self.truth, self.probabilities, weights, self.multilabel, self.known)
+            for name, metric in _SCORES.items()
         }
         out = {'accuracy': accuracy, 'balanced_accuracy': balanced, 'mcc': mcc, **means, **scores}
         out = {name: out[name] for name in OVERALL_METRICS}
@@ -190,7 +203,7 @@ def performance(
         class ``images``, ``counts`` and `CLASS_METRICS`; ``confusion`` if an image has one label.
         Empty where the images have fewer than two different labels.
     """
-    if len(table) == 0 or not (table.truth != table.truth[0]).any():
+    if not table.varies:
         return {}
     metrics = PerformanceMetrics(
         table.truth,
@@ -198,6 +211,7 @@ def performance(
         table.labels,
         multilabel=table.multilabel,
         thresholds=thresholds,
+        known=table.known,
     )
     spread = bootstrap_metrics(
         metrics,
@@ -235,25 +249,31 @@ def _by_patient(metrics: PerformanceMetrics, table: EvaluationTable) -> dict[str
     patient = np.array([numbers[name] for name in table.patients])
     found: dict[str, Interval] = {}
     for k in metrics.present:
-        label, has, called = metrics.labels[k], truth[:, k], predicted[:, k]
+        own = metrics.known[:, k]
+        label, has, called = metrics.labels[k], truth[own, k], predicted[own, k]
+        who = patient[own]
         found |= {
-            f'recall of {label}': proportion_interval(called[has], patient[has]),
-            f'specificity of {label}': proportion_interval(~called[~has], patient[~has]),
-            f'precision of {label}': proportion_interval(has[called], patient[called]),
-            f'f1 of {label}': f1_interval(has, called, patient),
-            f'auc of {label}': auc_interval(has, scores[:, k], patient),
+            f'recall of {label}': proportion_interval(called[has], who[has]),
+            f'specificity of {label}': proportion_interval(~called[~has], who[~has]),
+            f'precision of {label}': proportion_interval(has[called], who[called]),
+            f'f1 of {label}': f1_interval(has, called, who),
+            f'auc of {label}': auc_interval(has, scores[own, k], who),
         }
     if metrics.multilabel:
-        decisions = (predicted == truth).ravel()
-        found['accuracy'] = proportion_interval(decisions, np.repeat(patient, truth.shape[1]))
+        decisions = (predicted == truth)[metrics.known]
+        whose = np.repeat(patient, truth.shape[1]).reshape(truth.shape)[metrics.known]
+        found['accuracy'] = proportion_interval(decisions, whose)
     else:
         found['accuracy'] = proportion_interval((predicted & truth).any(axis=1), patient)
         rates = [found[f'recall of {metrics.labels[k]}'] for k in metrics.present]
         found['balanced_accuracy'] = found['recall'] = balanced_accuracy_interval(rates)
+    found['f1'] = mean_f1_interval([found[f'f1 of {metrics.labels[k]}'] for k in metrics.present])
     # With two classes of which each image has one, both areas are the same one.
     two = truth.shape[1] == 2 and not metrics.multilabel
     areas = metrics.present[:1] if two else metrics.present
-    found['auc'] = macro_auc_interval(truth[:, areas], scores[:, areas], patient)
+    found['auc'] = macro_auc_interval(
+        truth[:, areas], scores[:, areas], patient, metrics.known[:, areas]
+    )
     return found
 
 

@@ -8,33 +8,19 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
+from napari_cxr.evaluation.heatmap_distributions import MEASURES
 from napari_cxr.evaluation.heatmap_gallery import GalleryGroup
-from napari_cxr.evaluation.performance import CLASS_METRICS, OVERALL_METRICS
+from napari_cxr.evaluation.metric_text import LOWER_IS_BETTER, METRIC_NAMES, figure_text
+from napari_cxr.evaluation.performance import CLASS_METRICS
 from napari_cxr.evaluation.split_baselines import LEFT_OUT
 from napari_cxr.evaluation.svg_figures import Curve, bar_figure, interval_figure, line_figure
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ['METRIC_NAMES', 'REPORT_FILE', 'figure_text', 'images_text', 'report_page']
+__all__ = ['REPORT_FILE', 'images_text', 'near_tie_text', 'report_page']
 
 REPORT_FILE = 'report.html'
-
-#: What people call the metrics.
-METRIC_NAMES = {
-    'accuracy': 'Accuracy',
-    'balanced_accuracy': 'Balanced accuracy',
-    'precision': 'Precision (PPV)',
-    'recall': 'Recall (sensitivity)',
-    'f1': 'F1',
-    'specificity': 'Specificity',
-    'auc': 'AUC',
-    'average_precision': 'Average precision',
-    'mcc': 'MCC',
-    'brier': 'Brier score (lower is better)',
-    'log_loss': 'Log loss (lower is better)',
-    'ece': 'Calibration error, ECE (lower is better)',
-}
 
 _BY_METRICS = ('auc', 'balanced_accuracy', 'accuracy', 'recall', 'specificity')
 
@@ -61,10 +47,10 @@ def report_page(
         cautions=content['cautions'],
         overview=[
             {
-                'name': METRIC_NAMES[name],
+                'name': title + ' (lower is better)' * (name in LOWER_IS_BETTER),
                 'cells': [figure_text(own.get(name)) for own in models.values()],
             }
-            for name in OVERALL_METRICS
+            for name, title in METRIC_NAMES.items()
         ],
         baselines=[_baseline(name, own, list(models)) for name, own in baselines.items()],
         left_out=any(name.endswith(LEFT_OUT) for name in baselines),
@@ -152,22 +138,6 @@ def images_text(about: Mapping[str, Any]) -> str:
     return f'{images:,} images of {patients:,} patients'
 
 
-def figure_text(figure: Mapping[str, Any] | None, *, signed: bool = False) -> str:
-    """Return a figure of ``metrics.json`` as text: 0.912 [0.880, 0.940], or a dash."""
-    if not figure or figure['value'] is None:
-        return '–'
-    form = '+.3f' if signed else '.3f'
-    text = _minus(f'{figure["value"]:{form}}')
-    if figure['interval'] is None:
-        return text
-    low, high = (_minus(f'{end:{form}}') for end in figure['interval'])
-    return f'{text} [{low}, {high}]'
-
-
-def _minus(number: str) -> str:
-    return number.replace('-', '−')
-
-
 def _p_text(p: float | None) -> str:
     if p is None:
         return '–'
@@ -221,6 +191,8 @@ def _model(name: str, model: Mapping[str, Any], content: Mapping[str, Any]) -> d
             content['settings']['prevalence'],
             model.get('validation_seen', 0),
         ),
+        'near_ties': near_tie_text(model, content['set']['images']),
+        'heatmaps': _heatmaps(model.get('heatmaps')),
         'by': [
             {
                 'name': column,
@@ -236,6 +208,50 @@ def _model(name: str, model: Mapping[str, Any], content: Mapping[str, Any]) -> d
                 ],
             }
             for column, groups in model.get('by', {}).items()
+        ],
+    }
+
+
+def near_tie_text(model: Mapping[str, Any], images: int) -> str:
+    """Return how images count for which no class stands out; empty where there is no such rule.
+
+    Parameters
+    ----------
+    model : mapping
+        As in ``metrics.json``.
+    images : int
+        All that were measured.
+    """
+    if 'near_ties' not in model:
+        return ''
+    return (
+        f'Predicted is the most probable class, also for the {model["near_ties"]:,} of {images:,} '
+        'images for which no class stands out: the two most probable ones are less than '
+        f'{100 * model["margin"]:.3g} percentage points apart, and Classify and Score name none.'
+    )
+
+
+def _heatmaps(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what is said of where heatmaps lie; empty where nothing is known."""
+    from markupsafe import Markup
+
+    if not found:
+        return {}
+    return {
+        'images': f'{found["images"]:,}',
+        'peak_in_lung': figure_text(found['peak_in_lung']),
+        'rows': [
+            (
+                MEASURES[name],
+                figure_text(own['mean']),
+                f'{own["uniform"]:.3f}',
+                figure_text(own['lift']),
+            )
+            for name, own in found['measures'].items()
+        ],
+        'figures': [
+            Markup(bar_figure(MEASURES[name], 'fraction', {'images': own['counts']}))
+            for name, own in found['measures'].items()
         ],
     }
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.score_tables import CombinedScores
+from napari_cxr.inference.label_rule import known_and_unknown
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.scoring.input_lists import ListingError
 from napari_cxr.scoring.score_row import ScoringRun
@@ -86,8 +87,9 @@ def read_run(folder: Path) -> CombinedScores:
                 rows.append(predictions.probabilities[i, order])
     if not any(split == 'test' for split, *_ in images.values()):
         raise ListingError(f'The run in {folder} has no test images.')
-    said = [set(label.split('|')) for *_, label in images.values()]
-    truth = np.array([[label in one for label in labels] for one in said], dtype=bool)
+    said = [known_and_unknown(label) for *_, label in images.values()]
+    truth = np.array([[label in one for label in labels] for one, _ in said], dtype=bool)
+    given = np.array([[label not in one for label in labels] for _, one in said], dtype=bool)
     probabilities = np.array(rows).reshape(len(rows), len(labels))
     multilabel = bool((truth.sum(axis=1) != 1).any()) or not np.allclose(
         probabilities.sum(axis=1), 1, atol=1e-3
@@ -104,6 +106,7 @@ def read_run(folder: Path) -> CombinedScores:
         splits=tuple(split for split, *_ in images.values()),
         columns={'source': sources} if any(sources) else {},
         probabilities={name: probabilities},
+        given=None if given.all() else given,
     )
     run = ScoringRun(name, hashed.hexdigest()[:12], labels, {}, '', multilabel=multilabel)
     return CombinedScores(table, {name: run}, {name: ('',) * len(images)})

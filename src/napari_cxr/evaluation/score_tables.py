@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_cxr.evaluation.evaluation_images import class_of_labels
-from napari_cxr.evaluation.evaluation_table import EvaluationTable
+from napari_cxr.evaluation.evaluation_table import HEATMAP_MEASURES, EvaluationTable
+from napari_cxr.inference.label_rule import known_and_unknown
 from napari_cxr.scoring.input_lists import Item, ListingError
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
@@ -32,6 +33,9 @@ class CombinedScores:
         and whose label no model knows.
     unknown : tuple of str
         These labels.
+    not_shared : dict of str to tuple of str
+        By the model's name, the classes that not all models give: only what all give is
+        evaluated. Empty where all give the same.
     """
 
     table: EvaluationTable
@@ -41,6 +45,7 @@ class CombinedScores:
     doubtful: int = 0
     unmeasured: int = 0
     unknown: tuple[str, ...] = ()
+    not_shared: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def combine_scores(
@@ -52,7 +57,10 @@ def combine_scores(
     *,
     include_doubtful: bool = False,
 ) -> CombinedScores:
-    """Bring the scores of several models together.
+    """Bring the scores of several models together, for the classes that all of them give.
+
+    Of classes that exclude each other, where a model gives more of them, its probabilities are
+    divided by the sum over the shared ones, and only images of these are measured.
 
     Parameters
     ----------
@@ -72,23 +80,20 @@ def combine_scores(
     Raises
     ------
     ListingError
-        If the models do not give the same classes, or no image can be measured.
+        If the models share too few classes, or no image can be measured.
     """
     runs = {name: run for name, (run, _) in scores.items()}
-    first, *others = runs.items()
-    _, run = first
-    for name, other in others:
-        if set(other.labels) != set(run.labels) or other.multilabel != run.multilabel:
-            raise ListingError(
-                f'The models {first[0]} ({", ".join(run.labels)}) and {name} '
-                f'({", ".join(other.labels)}) give different classes. Evaluate them one by one.'
-            )
-    labels = run.labels
-    rule, mapped = run.label_rule, class_of_labels(classes or {}, labels)
+    labels, not_shared = _shared_classes(runs)
+    multilabel = next(iter(runs.values())).multilabel
+    rules = [run.label_rule for run in runs.values()]
+    # Labels of images mean classes of any of the models.
+    anywhere = {label.casefold(): label for run in runs.values() for label in run.labels}
+    mapped = class_of_labels(classes or {}, tuple(anywhere.values()))
     known = {label.casefold(): k for k, label in enumerate(labels)}
     rows = {name: {row.path: row for row in given} for name, (_, given) in scores.items()}
-    every = [path for path in rows[first[0]] if all(path in own for own in rows.values())]
-    kept, truth, unknown = [], [], set()
+    every = [path for path in rows[next(iter(rows))] if all(path in own for own in rows.values())]
+    kept, truth, given, unknown = [], [], [], set()
+    whole = [True] * len(labels)
     failed = doubtful = unmeasured = 0
     for path in every:
         found = [own[path] for own in rows.values()]
@@ -98,12 +103,20 @@ def combine_scores(
         said = mapped(Item(path, truth=found[0].truth)).truth
         if not said:
             continue
-        named = [] if rule.is_negative(said) else said.split('|')
-        strange = [name for name in named if name.casefold() not in known]
-        if strange or (len(named) > 1 and not run.multilabel):
+        named, open_ = known_and_unknown(said)
+        if len(named) == 1 and any(rule.is_negative(named[0]) for rule in rules):
+            named = []
+        elif not named and not multilabel:
+            continue
+        strange = [name for name in named if name.casefold() not in anywhere]
+        if strange or (len(named) > 1 and not multilabel):
             unknown.update(strange or [said])
             unmeasured += 1
             continue
+        if not multilabel and named[0].casefold() not in known:  # not all models give it
+            unmeasured += 1
+            continue
+        named = [name for name in named if name.casefold() in known]
         if any(row.doubts for row in found):
             doubtful += 1
             if not include_doubtful:
@@ -113,12 +126,14 @@ def combine_scores(
         for name in named:
             has[known[name.casefold()]] = True
         truth.append(has)
+        unsure = [known[name.casefold()] for name in open_ if name.casefold() in known]
+        given.append([k not in unsure for k in range(len(labels))] if multilabel else whole)
     if not kept:
         raise ListingError(_nothing_left(failed, doubtful, unknown, labels))
-    ours = [rows[first[0]][path] for path in kept]
+    ours = [rows[next(iter(rows))][path] for path in kept]
     table = EvaluationTable(
         labels=labels,
-        multilabel=run.multilabel,
+        multilabel=multilabel,
         images=tuple(name_of(row.path) if name_of else f'row {row.number + 1}' for row in ours),
         paths=tuple(kept),
         truth=np.array(truth, dtype=bool).reshape(len(kept), len(labels)),
@@ -128,12 +143,28 @@ def combine_scores(
         splits=tuple(row.split for row in ours),
         columns=_columns(ours, columns or {}),
         probabilities={
-            name: _in_order([rows[name][path] for path in kept], runs[name].labels, labels)
+            name: _in_order(
+                [rows[name][path] for path in kept], runs[name].labels, labels, multilabel
+            )
             for name in rows
+        },
+        given=None if all(map(all, given)) else np.array(given, dtype=bool),
+        heatmaps={
+            name: _located([own[path] for path in kept])
+            for name, own in rows.items()
+            if runs[name].peaks
         },
     )
     seen = {name: tuple(own[path].model_split for path in kept) for name, own in rows.items()}
-    return CombinedScores(table, runs, seen, failed, doubtful, unmeasured, tuple(sorted(unknown)))
+    return CombinedScores(
+        table, runs, seen, failed, doubtful, unmeasured, tuple(sorted(unknown)), not_shared
+    )
+
+
+def _located(rows: Sequence[ScoreRow]) -> np.ndarray:
+    """Return `HEATMAP_MEASURES` of each row."""
+    found = [[getattr(row, name) for name in HEATMAP_MEASURES] for row in rows]
+    return np.array(found, dtype=np.float64)  # None is NaN
 
 
 def _columns(
@@ -156,11 +187,36 @@ def _view(said: str) -> str:
 
 
 def _in_order(
-    rows: Sequence[ScoreRow], theirs: Sequence[str], labels: Sequence[str]
+    rows: Sequence[ScoreRow], theirs: Sequence[str], labels: Sequence[str], multilabel: bool
 ) -> np.ndarray:
-    """Return probabilities in the order of the first model's classes."""
+    """Return probabilities of the shared classes, in the order of the first model's."""
     order = [list(theirs).index(label) for label in labels]
-    return np.array([row.probabilities for row in rows], dtype=np.float64)[:, order]
+    found = np.array([row.probabilities for row in rows], dtype=np.float64)[:, order]
+    if multilabel or len(order) == len(theirs):
+        return found
+    sums = found.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, found / np.where(sums > 0, sums, 1), 1 / len(order))
+
+
+def _shared_classes(
+    runs: Mapping[str, ScoringRun],
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return the classes that all models give, and by model those that not all give."""
+    (first, run), *others = runs.items()
+    for name, other in others:
+        if other.multilabel != run.multilabel:
+            one, several = (name, first) if run.multilabel else (first, name)
+            raise ListingError(
+                f'{one} gives one class an image and {several} can give several, so their '
+                'probabilities are not comparable. Evaluate them one by one.'
+            )
+    labels = tuple(k for k in run.labels if all(k in other.labels for _, other in others))
+    if len(labels) < (1 if run.multilabel else 2):
+        told = '; '.join(f'{name} gives {", ".join(one.labels)}' for name, one in runs.items())
+        shared = f'only {labels[0]} in common' if labels else 'no class in common'
+        raise ListingError(f'The models have {shared}: {told}. Evaluate them one by one.')
+    rest = {name: tuple(k for k in one.labels if k not in labels) for name, one in runs.items()}
+    return labels, {name: left for name, left in rest.items() if left}
 
 
 def _nothing_left(failed: int, doubtful: int, unknown: set[str], labels: Sequence[str]) -> str:

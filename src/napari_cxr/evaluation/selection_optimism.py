@@ -52,7 +52,9 @@ def nested_optimism(
     outside = (inside == 0).astype(np.float64)
     truth = table.classes
     chosen_by, judged_by = (
-        np.stack([macro_auc(truth, table.probabilities[c], weights) for c in classifiers])
+        np.stack(
+            [macro_auc(truth, table.probabilities[c], weights, table.known) for c in classifiers]
+        )
         for weights in (inside, outside)
     )
     best = np.nan_to_num(chosen_by, nan=-1).argmax(axis=0)

@@ -156,7 +156,9 @@ def source_spread(table: EvaluationTable, classifier: str) -> dict[str, Any]:
     effects, variances, areas = [], [], {}
     for name in names:
         own = table.subset(sources == name)
-        found = macro_auc_covariance(own.truth, [own.probabilities[classifier]], own.patients)
+        found = macro_auc_covariance(
+            own.truth, [own.probabilities[classifier]], own.patients, own.known
+        )
         area, variance = float(found.areas[0]), float(found.covariance[0, 0])
         if not math.isfinite(area) or not math.isfinite(variance):
             continue

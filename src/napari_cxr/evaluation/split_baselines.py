@@ -20,6 +20,7 @@ from napari_cxr.evaluation.evaluation_events import (
 from napari_cxr.evaluation.evaluation_images import class_of_labels
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.held_out_sources import leave_one_source_out, patient_folds
+from napari_cxr.inference.label_rule import known_and_unknown
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.input_lists import Item
@@ -211,6 +212,7 @@ class _Rows:
     number: dict[str, int]
     features: np.ndarray
     truth: np.ndarray
+    known: np.ndarray
     multilabel: bool
     patients: list[str]
     training: np.ndarray
@@ -232,16 +234,21 @@ def _rows(
     mapped = class_of_labels(classes, table.labels)
     known = {label.casefold(): k for k, label in enumerate(table.labels)}
     judged = {path: i for i, path in enumerate(table.paths)}
-    kept, truth = [], []
+    kept, truth, given = [], [], []
+    whole = [True] * len(table.labels)
     for item in items:
         if item.path not in read.places:
             continue
         if item.path in judged:
             has = table.truth[judged[item.path]].tolist()
+            sure = table.known[judged[item.path]].tolist()
         else:
-            named = [] if not item.truth else mapped(item).truth.split('|')
-            if not named or (not table.multilabel and len(named) > 1):
+            named, unknown = known_and_unknown(mapped(item).truth)
+            if not (named or unknown) or (not table.multilabel and len(named) > 1):
                 continue
+            unsure = {known.get(name.casefold()) for name in unknown}
+            sure = [k not in unsure for k in range(len(table.labels))]
+            sure = sure if table.multilabel else whole
             if any(n.casefold() not in known for n in named) and named != [NO_FINDING]:
                 continue
             has = [label.casefold() in map(str.casefold, named) for label in table.labels]
@@ -249,11 +256,13 @@ def _rows(
                 continue
         kept.append(item)
         truth.append(has)
+        given.append(sure)
     places = [read.places[item.path] for item in kept]
     return _Rows(
         number={item.path: i for i, item in enumerate(kept)},
         features=read.features[places],
         truth=np.array(truth, dtype=bool).reshape(len(kept), len(table.labels)),
+        known=np.array(given, dtype=bool).reshape(len(kept), len(table.labels)),
         multilabel=table.multilabel,
         patients=[item.patient or read.patient_of(item.path) or item.path for item in kept],
         training=np.array([i.split == 'train' and i.path not in judged for i in kept], dtype=bool),
@@ -270,20 +279,22 @@ def _fits(rows: _Rows, classes: int) -> dict[str, _Fit]:
     def trees(features: int) -> _Fit:
         def fit(learn: np.ndarray, judged: np.ndarray) -> np.ndarray:
             columns = rows.features[:, :features]
-            predict = fit_baseline(columns[learn], rows.targets[learn], classes)
+            known = rows.known[learn] if rows.multilabel else None
+            predict = fit_baseline(columns[learn], rows.targets[learn], classes, known)
             return predict(columns[judged])
 
         return fit
 
     def frequencies(values: np.ndarray) -> _Fit:
         def fit(learn: np.ndarray, judged: np.ndarray) -> np.ndarray:
-            mean = rows.truth[learn].mean(axis=0)
+            truth, known = rows.truth & rows.known, rows.known
+            mean = truth[learn].sum(axis=0) / np.maximum(known[learn].sum(axis=0), 1)
             out = np.tile(mean, (len(judged), 1))
             for value in set(values[judged].tolist()):
                 own = learn[values[learn] == value]
                 # One image of each class more, so that nothing is certain.
-                out[values[judged] == value] = (rows.truth[own].sum(axis=0) + mean) / (
-                    len(own) + 1
+                out[values[judged] == value] = (truth[own].sum(axis=0) + mean) / (
+                    known[own].sum(axis=0) + 1
                 )
             return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -122,13 +123,18 @@ class Classifier:
         with raising_out_of_memory(self.device.name):
             return network.to(self.device.name).eval().requires_grad_(False)
 
-    def use_prevalence(self, prior: Mapping[str, float]) -> None:
-        """Give probabilities from now on as where classes are so frequent.
+    def at_prevalence(self, prior: Mapping[str, float]) -> Self:
+        """Return the classifier with probabilities as where classes are so frequent.
 
-        Takes and raises what `card_at_prevalence` does.
+        Takes and raises what `card_at_prevalence` does. The network is the same, and this
+        classifier stays as it is.
         """
-        self.card = card_at_prevalence(self.card, prior)
-        self.rule = LabelRule.of_card(self.card)
+        if not prior:
+            return self
+        moved = copy(self)
+        moved.card = card_at_prevalence(self.card, prior)
+        moved.rule = LabelRule.of_card(moved.card)
+        return moved
 
     @property
     def labels(self) -> tuple[str, ...]:

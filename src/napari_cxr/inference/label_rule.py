@@ -23,8 +23,10 @@ __all__ = [
     'NO_CLASS',
     'NO_FINDING',
     'UNDECIDED_ANSWERS',
+    'UNKNOWN_MARK',
     'LabelRule',
     'answer_reason',
+    'known_and_unknown',
     'percent',
     'uncertainty',
 ]
@@ -41,6 +43,24 @@ UNDECIDED_ANSWERS = (CANNOT_SAY, NO_CLASS)
 #: The label of an image that has none of several findings, as in NIH ChestX-ray14; an image
 #: of which nobody knows has none.
 NO_FINDING = 'No finding'
+
+#: Ends a label of which nobody knows whether the image has it: 'pneumonia|effusion?'.
+UNKNOWN_MARK = '?'
+
+
+def known_and_unknown(text: str) -> tuple[list[str], list[str]]:
+    """Return the labels that an image was given, and those of which nobody knows.
+
+    Parameters
+    ----------
+    text : str
+        As of `napari_cxr.scoring.input_lists.Item`: 'pneumonia|effusion?'.
+    """
+    named = [name for name in text.split('|') if name]
+    unknown = [name for name in named if name.endswith(UNKNOWN_MARK)]
+    known = [name for name in named if name not in unknown]
+    return known, [name.removesuffix(UNKNOWN_MARK) for name in unknown]
+
 
 _HALF = 0.5
 

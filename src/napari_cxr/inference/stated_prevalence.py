@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,35 @@ import numpy as np
 from napari_cxr.checkpoint import Card
 from napari_cxr.metrics.calibration import at_prevalence
 
-__all__ = ['card_at_prevalence']
+__all__ = ['card_at_prevalence', 'parse_prior']
+
+
+def parse_prior(stated: Iterable[str]) -> dict[str, float]:
+    """Return the prevalence of classes by name, as a person states it.
+
+    Parameters
+    ----------
+    stated : iterable of str
+        ``CLASS=FRACTION`` each.
+
+    Raises
+    ------
+    ValueError
+        If one is not of that form, or no fraction. The message is one sentence.
+    """
+    prior: dict[str, float] = {}
+    for one in stated:
+        label, sign, text = one.rpartition('=')
+        try:
+            prior[label.strip()] = float(text)
+        except ValueError:
+            sign = ''
+        if not sign or not label.strip() or not 0 < prior[label.strip()] < 1:
+            raise ValueError(
+                f'{one.strip()!r} is not of the form CLASS=FRACTION, with a fraction above 0 and '
+                'below 1.'
+            )
+    return prior
 
 
 def card_at_prevalence(card: Card, prior: Mapping[str, float]) -> Card:
@@ -25,8 +53,9 @@ def card_at_prevalence(card: Card, prior: Mapping[str, float]) -> Card:
     card : Card
         Of the model.
     prior : mapping of str to float
-        The fraction of images that have a class, for some or all of them. Of classes that exclude
-        each other, those that are not named share the rest as they do on the card.
+        The fraction of images that have a class, for some or all of them; for none of them the
+        card stays as it is. Of classes that exclude each other, those that are not named share
+        the rest as they do on the card.
 
     Raises
     ------
@@ -35,6 +64,8 @@ def card_at_prevalence(card: Card, prior: Mapping[str, float]) -> Card:
         which prevalence its probabilities hold. The message is one sentence.
     """
     labels = card.labels
+    if not prior:
+        return card
     if unknown := [label for label in prior if label not in labels]:
         raise ValueError(f'{card.name} has no class {unknown[0]!r}; it has {", ".join(labels)}.')
     if not all(0 < p < 1 for p in prior.values()):

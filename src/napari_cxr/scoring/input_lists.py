@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_cxr import image_tables
+from napari_cxr.inference.label_rule import UNKNOWN_MARK
 from napari_cxr.scoring.score_row import NO_FINDING
 from napari_cxr.scoring.table_reader import image_path_of, is_score_table
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
@@ -32,8 +33,8 @@ class Item:
     path : str
         Its file, as given or found.
     truth : str
-        Its label; several are joined by '|', and `NO_FINDING` is none of several. Empty
-        where none is known.
+        Its label; several are joined by '|', and `NO_FINDING` is none of several. One that ends
+        with `UNKNOWN_MARK` is a label of which nobody knows. Empty where none is known.
     source : str
         Its collection or hospital, by a table; or empty.
     patient : str
@@ -198,11 +199,15 @@ def label_columns(
 def _label_of_flags(row: image_tables.TableRow, flags: Sequence[str]) -> str:
     """Return the labels of a row of flags; where all say no, that there is no finding.
 
-    Where all cells are empty, or one says that it is uncertain (-1), nothing is known; nor is
-    it where the table has a column for that, which says no as well.
+    A label of which a cell says that nobody knows (empty, -1, 'uncertain') ends with
+    `UNKNOWN_MARK`. Where that is every label, nothing is known; nor is it where all say no and
+    the table has a column for that, which says no as well.
     """
+    unknown = [name for name in flags if image_tables.is_unknown_flag(row[name])]
+    if len(unknown) == len(flags):
+        return ''
     label = image_tables.labels_from_flags(row, flags)
-    cells = {row[name] for name in flags} - {''}
-    if label or not cells or not cells <= {'0', '0.0'}:
-        return label
+    if label or unknown:
+        marked = [f'{name}{UNKNOWN_MARK}' for name in unknown]
+        return '|'.join([label, *marked] if label else marked)
     return '' if NO_FINDING.casefold() in map(str.casefold, flags) else NO_FINDING

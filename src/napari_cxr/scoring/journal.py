@@ -377,7 +377,7 @@ _ENTRIES = {
     'model_hash': 'another model file',
     'labels': 'another model file',
     'several': 'another model file',
-    'rule': 'another rule of labels',
+    'rule': 'another rule of labels or another prevalence',
     'preprocessing': 'another preprocessing',
     'lung_field': 'another version of the lung field',
     'frontal_check': 'another version of the check for frontal radiographs',
@@ -410,7 +410,7 @@ _FOLLOWS = {
     'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule', 'possible'),
     'model_hash': ('labels', 'several', 'preprocessing', 'rule', 'possible'),
     'decision': ('rule',),
-    'version': ('lung_field', 'frontal_check', 'rule', 'peaks', 'markers', 'tidy'),
+    'version': ('lung_field', 'frontal_check', 'rule', 'peaks', 'markers', 'lift', 'tidy'),
     'shares': ('peaks', 'markers'),
     'heatmaps': ('shares', 'peaks', 'markers'),
 }

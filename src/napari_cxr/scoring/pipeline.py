@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     'backend_to_resume',
+    'classifier_at_prevalence',
     'default_batch_size',
     'device_kind',
     'score',
@@ -77,12 +78,14 @@ def score(
     Raises
     ------
     ScoringError
-        If there is a table already, what is resumed is of another run, or the disk is full.
+        If there is a table already, what is resumed is of another run, the prevalence cannot be
+        stated for this model, or the disk is full.
     napari_cxr.inference.classifier.OutOfMemory
         If not even one image fits into the device's memory.
     """
     out, settings = Path(out), settings or ScoringSettings()
     check_out(out, resume=resume)
+    classifier = classifier_at_prevalence(classifier, settings)
     if settings.heatmaps is not None:
         make_heatmap_folder(settings.heatmaps, out)
     header = read_header(journal_of(out))
@@ -107,6 +110,14 @@ def score(
                 items, missing, len(items), classifier, read, settings, batch, workers
             )
             yield from write_rows(rows, table)
+
+
+def classifier_at_prevalence(classifier: Classifier, settings: ScoringSettings) -> Classifier:
+    """Return the classifier at the prevalence of the settings; raises ScoringError."""
+    try:
+        return classifier.at_prevalence(settings.prior)
+    except ValueError as error:
+        raise ScoringError(str(error)) from None
 
 
 def select_network_backend(

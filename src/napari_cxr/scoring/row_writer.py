@@ -93,7 +93,7 @@ _SAME = {
     'model_hash': 'another model',
     'version': 'another version of napari-cxr',
     'preprocessing': 'another preprocessing',
-    'rule': 'another rule of labels',
+    'rule': 'another rule of labels or another prevalence',
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',
     'shares': 'another choice of what is said of heatmaps',
@@ -238,6 +238,8 @@ def open_table(
         run = replace(run, peaks=False)
     if lacks_column(out, 'markers'):
         run = replace(run, markers=False)
+    if lacks_column(out, 'lift'):
+        run = replace(run, lift=False)
     if lacks_column(out, 'model_split'):  # so it was started before there was that one
         run = replace(run, model_split=False)
     if lacks_column(out, 'tidy'):
@@ -379,7 +381,7 @@ def _describe_run(
         preprocessing=classifier.preprocessing.to_dict(),
         version=__version__,
         multilabel=classifier.card.multilabel,
-        rule=settings.rule(classifier.rule).to_dict(),
+        rule=_stored_rule(classifier, settings),
         decision=settings.decision is not None,
         heatmaps=settings.heatmaps is not None,
         shares=settings.with_shares,
@@ -390,11 +392,21 @@ def _describe_run(
         decoded=True,
         peaks=settings.with_shares,
         markers=settings.with_shares,
+        lift=settings.with_shares,
         splits=any(item.split for item in items),
         model_split=settings.images is not None,
         tidy=True,
         possible=bool(classifier.card.prediction_sets),
     )
+
+
+def _stored_rule(classifier: Classifier, settings: ScoringSettings) -> dict[str, Any]:
+    """Return what decides labels, and at which prevalence a person wants probabilities to hold."""
+    rule = settings.rule(classifier.rule)
+    if not settings.prior:
+        return rule.to_dict()
+    margin = {} if rule.multilabel else {'least_margin': rule.least_margin}
+    return {**margin, **rule.to_dict(), 'prevalence': dict(classifier.card.prevalence)}
 
 
 def _header(
@@ -409,7 +421,7 @@ def _header(
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
     # Journals that were started before there was one of these do not have it.
-    optional = ('rule', 'backend', 'peaks', 'markers', 'decoded', 'splits', 'model_split')
+    optional = ('rule', 'backend', 'peaks', 'markers', 'lift', 'decoded', 'splits', 'model_split')
     for name in (*optional, 'tidy', 'possible'):
         if not told[name]:
             del told[name]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.inference.label_rule import UNDECIDED_ANSWERS, LabelRule
+from napari_cxr.inference.label_rule import UNDECIDED_ANSWERS, LabelRule, known_and_unknown
 from napari_cxr.metrics.class_metrics import summarise
 from napari_cxr.metrics.confidence_intervals import (
     FEWEST_PATIENTS,
@@ -80,6 +80,8 @@ class ScoreEvaluation:
         self._numbers, self._patients = array('q'), array('q')
         self._probabilities = array('d')
         self._truths: list[tuple[int, ...]] = []
+        self._unsure: list[tuple[int, ...]] = []  # classes of which nobody knows
+        self._one_of_each_open: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._called: list[tuple[int, ...]] = []
         self._open = array('b')  # whether the model does not decide
         self._seen = array('b')  # the place in `_SEEN`, or -1
@@ -116,7 +118,11 @@ class ScoreEvaluation:
                 self.seen[row.model_split] += 1
             if not row.truth:
                 continue
-            named = [] if self._rule.is_negative(row.truth) else row.truth.split('|')
+            named, unknown = known_and_unknown(row.truth)
+            if len(named) == 1 and self._rule.is_negative(named[0]):
+                named = []
+            elif not named and not self._multilabel:
+                continue
             strange = [name for name in named if name.casefold() not in self._known]
             if strange or (len(named) > 1 and not self._multilabel):
                 self._unknown.update(strange or [row.truth])
@@ -127,6 +133,9 @@ class ScoreEvaluation:
                 continue
             truth = tuple(self._known[name.casefold()] for name in named)
             self._truths.append(self._one_of_each.setdefault(truth, truth))
+            open_ = (self._known.get(name.casefold(), -1) for name in unknown)
+            unsure = tuple(sorted(k for k in open_ if k >= 0)) if self._multilabel else ()
+            self._unsure.append(self._one_of_each_open.setdefault(unsure, unsure))
             if self._decision:
                 self._called.append(tuple(self._labels.index(name) for name in row.called))
             # A table of before, whose rule leaves nothing open, may have been gone on with.
@@ -175,15 +184,17 @@ class ScoreEvaluation:
         order = np.argsort(np.array(self._numbers), kind='stable')
         probabilities = np.array(self._probabilities).reshape(images, classes)[order]
         truth = self._table(self._truths, order)
+        known = ~self._table(self._unsure, order)
         patients = np.array(self._patients)[order]
-        metrics = self._figures(truth, probabilities, patients, cost)
+        metrics = self._figures(truth, probabilities, patients, known, cost)
         if self._decision:
             called = self._table(self._called, order)
             for k, label in enumerate(self._labels):
                 if label in metrics['classes']:
+                    own = called[:, k], truth[:, k], ~truth[:, k] & known[:, k]
                     metrics['classes'][label]['called'] = {
-                        'sensitivity': _fraction(called[:, k], truth[:, k], patients).to_list(),
-                        'specificity': _fraction(~called[:, k], ~truth[:, k], patients).to_list(),
+                        'sensitivity': _fraction(own[0], own[1], patients).to_list(),
+                        'specificity': _fraction(~own[0], own[2], patients).to_list(),
                     }
         undecided = np.array(self._open, dtype=bool)[order]
         if undecided.any():
@@ -191,7 +202,11 @@ class ScoreEvaluation:
             decided, left = {}, truth[~undecided]
             if len(left) and (left != left[0]).any():
                 decided = self._figures(
-                    left, probabilities[~undecided], patients[~undecided], cost
+                    left,
+                    probabilities[~undecided],
+                    patients[~undecided],
+                    known[~undecided],
+                    cost,
                 )
             metrics['cannot_say'] = {
                 'images': int(undecided.sum()),
@@ -199,7 +214,7 @@ class ScoreEvaluation:
                 'decided': decided,
             }
         metrics['doubtful'] = {'images': doubtful[0], 'included': doubtful[1]}
-        metrics |= self._parts(truth, probabilities, patients, order, cost)
+        metrics |= self._parts(truth, probabilities, patients, known, order, cost)
         return ScoringMeasured(metrics, *unmeasured, *doubtful)
 
     def _parts(
@@ -207,6 +222,7 @@ class ScoreEvaluation:
         truth: np.ndarray,
         probabilities: np.ndarray,
         patients: np.ndarray,
+        known: np.ndarray,
         order: np.ndarray,
         cost: int,
     ) -> dict[str, Any]:
@@ -224,7 +240,7 @@ class ScoreEvaluation:
             some = truth[where]
             if not len(some) or not (some != some[0]).any():
                 return {}
-            return self._figures(some, probabilities[where], patients[where], cost)
+            return self._figures(some, probabilities[where], patients[where], known[where], cost)
 
         def unseen(where: np.ndarray) -> dict[str, Any]:
             trained_on, validation = (int((seen[where] == k).sum()) for k in range(len(_SEEN)))
@@ -251,7 +267,12 @@ class ScoreEvaluation:
         return found
 
     def _figures(
-        self, truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, cost: int
+        self,
+        truth: np.ndarray,
+        probabilities: np.ndarray,
+        patients: np.ndarray,
+        known: np.ndarray,
+        cost: int,
     ) -> dict[str, Any]:
         """Return the figures of some images, and of what there are few."""
         times = min(_RESAMPLES, max(_FEWEST, cost // truth.size))
@@ -262,8 +283,9 @@ class ScoreEvaluation:
             patients.tolist(),
             thresholds=self._rule.thresholds or None,
             times=times,
+            known=known if self._multilabel and not known.all() else None,
         )
-        return metrics | {'few': self._few(truth, patients)}
+        return metrics | {'few': self._few(truth, patients, known)}
 
     def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
         """Return which classes images have, shape (images, classes), in an order."""
@@ -272,10 +294,11 @@ class ScoreEvaluation:
             table[i, list(classes[place])] = True
         return table
 
-    def _few(self, truth: np.ndarray, patients: np.ndarray) -> dict[str, int]:
+    def _few(self, truth: np.ndarray, patients: np.ndarray, known: np.ndarray) -> dict[str, int]:
         """Return what `found` calls few."""
         few: dict[str, int] = {}
-        with_it, without = patients_by_class(truth, patients), patients_by_class(~truth, patients)
+        with_it = patients_by_class(truth, patients)
+        without = patients_by_class(~truth & known, patients)
         for label, having, others in zip(self._labels, with_it, without, strict=True):
             if 0 < having < FEWEST_PATIENTS:
                 few[label] = int(having)
@@ -315,6 +338,7 @@ class ScoreEvaluation:
         copy._numbers, copy._patients = self._numbers[:], self._patients[:]
         copy._probabilities = self._probabilities[:]
         copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
+        copy._unsure = self._unsure[:]
         copy._called, copy._open, copy._seen = self._called[:], self._open[:], self._seen[:]
         copy._sources, copy._source_numbers = self._sources[:], dict(self._source_numbers)
         copy._unknown, copy._unmeasured = set(self._unknown), self._unmeasured

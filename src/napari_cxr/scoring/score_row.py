@@ -136,6 +136,18 @@ class ScoreRow:
         """Codes of the warnings that say that this is no image for the model."""
         return tuple(warning.code for warning in self.warnings if warning.doubts_the_image)
 
+    @property
+    def half_peak_lung_lift(self) -> float | None:
+        """How many times as much as by chance of the area above half of the peak is lung.
+
+        None without lungs, or where the network saw none of them.
+        """
+        if self.half_peak_lung_fraction is None or not self.lung_share_if_even:
+            return None
+        # Of the digits that a table has, so that it is the same when it is read back.
+        uniform = round(self.lung_share_if_even, 7)
+        return round(self.half_peak_lung_fraction, 7) / uniform if uniform else None
+
     def to_json(self) -> str:
         """Return it as one line of JSON, without entries that are as they always are."""
         entries: dict[str, Any] = {}
@@ -190,9 +202,9 @@ class ScoringRun:
         Whether the table has columns for the classes called, for pictures of heatmaps, for
         where heatmaps lie, for identities, for labels that are known, and for numbers that tell
         patients apart.
-    backend, peaks, markers, decoded, splits, model_split : bool
-        Whether it has columns for the backend, for the peaks of heatmaps and what of them lies on
-        markers, and for the size of
+    backend, peaks, markers, lift, decoded, splits, model_split : bool
+        Whether it has columns for the backend, for the peaks of heatmaps, what of them lies on
+        markers and how far they exceed chance, and for the size of
         decoding, which earlier tables of version 0.1 lack, for splits that are given, and for
         those of the model's own run, where its images are known.
     tidy : bool
@@ -220,6 +232,7 @@ class ScoringRun:
     decoded: bool = False
     peaks: bool = False
     markers: bool = False
+    lift: bool = False
     splits: bool = False
     model_split: bool = False
     tidy: bool = False

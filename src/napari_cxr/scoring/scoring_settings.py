@@ -5,8 +5,8 @@ Thresholds come out of a model's card.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -132,6 +132,10 @@ class ScoringSettings:
     images : ModelImages, optional
         The images of the model's own run, where these are known; rows then tell which of them
         it was trained on.
+    prior : mapping of str to float
+        The fraction of images that have a class where the model is used, by class, as
+        `napari_cxr.inference.stated_prevalence.card_at_prevalence` takes it; empty for that of
+        the model's card. The thresholds of `decision` are to be of the card that it returns.
     """
 
     batch: int = 0
@@ -145,6 +149,7 @@ class ScoringSettings:
     full_resolution: bool = False
     include_doubtful: bool = False
     images: ModelImages | None = None
+    prior: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def with_shares(self) -> bool:

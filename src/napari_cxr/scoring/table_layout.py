@@ -88,6 +88,8 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
         if run.markers:
             names = ('heatmap_marker_fraction', 'heatmap_marker_fraction_uniform')
             out |= dict.fromkeys(names, 'number')
+        if run.lift:
+            out['heatmap_half_peak_lung_lift'] = 'number'
         out['lung_field'] = 'text'
     out |= {'model': 'text', 'model_hash': 'text'}
     if not tidy:
@@ -133,9 +135,10 @@ def _rule_columns(run: ScoringRun) -> dict[str, ColumnKind]:
 
 def _rule_values(rule: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides a label, see `LabelRule.to_dict`, by column."""
+    prevalence = {f'prevalence_{label}': p for label, p in rule.get('prevalence', {}).items()}
     if 'thresholds' not in rule:
-        return dict(rule)
-    out = {f'threshold_{label}': value for label, value in rule['thresholds'].items()}
+        return {**{k: v for k, v in rule.items() if k != 'prevalence'}, **prevalence}
+    out = prevalence | {f'threshold_{label}': p for label, p in rule['thresholds'].items()}
     for label, (low, high) in rule.get('undecided', {}).items():
         out |= {f'undecided_from_{label}': low, f'undecided_to_{label}': high}
     return {**out, 'negative_label': rule.get('negative', '')}
@@ -171,6 +174,9 @@ def run_of_values(entries: TableEntries, shape: ScoringRun) -> ScoringRun:
         }
     elif rule:
         rule = {'least_margin': entries['least_margin']}
+    if shape.tidy and 'prevalence' in shape.rule:
+        stated = {label: entries[f'prevalence_{label}'] for label in shape.labels}
+        rule = {**rule, 'prevalence': stated}
     return replace(
         shape,
         **{name: entries[name] for name in _RUN_COLUMNS},
@@ -211,6 +217,8 @@ def run_of_columns(names: Sequence[str]) -> ScoringRun:
         }
     elif 'rule' in names or 'least_margin' in names:
         rule = {'least_margin': 0.0}
+    if labels and f'prevalence_{labels[0]}' in names:
+        rule['prevalence'] = dict.fromkeys(labels, 0.5)
     called = f'positive_{labels[0]}' in names if tidy and labels else 'called' in names
     possible = bool(tidy and labels) and f'possible_{labels[0]}' in names
     return ScoringRun(
@@ -230,6 +238,7 @@ def run_of_columns(names: Sequence[str]) -> ScoringRun:
         decoded='decoded' in names,
         peaks='heatmap_peak_in_lung' in names,
         markers='heatmap_marker_fraction' in names,
+        lift='heatmap_half_peak_lung_lift' in names,
         splits='split' in names,
         model_split='model_split' in names,
         tidy=tidy,
@@ -305,6 +314,7 @@ class TableLayout:
             'heatmap_frame_share': _rounded(row.frame_share),
             'heatmap_marker_fraction': _rounded(row.marker_fraction),
             'heatmap_marker_fraction_uniform': _rounded(row.marker_fraction_uniform),
+            'heatmap_half_peak_lung_lift': _rounded(row.half_peak_lung_lift),
             'lung_field': row.lung_field,
             'device': row.device,
             'precision': row.precision,

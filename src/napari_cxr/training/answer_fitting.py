@@ -24,10 +24,10 @@ from napari_cxr.metrics.conformal import fit_prediction_sets
 from napari_cxr.training.dataset import DatasetError
 from napari_cxr.training.recipe import CalibrationRecipe
 
-__all__ = ['fit_answers', 'operating_points']
+__all__ = ['SENSITIVITIES', 'fit_answers', 'operating_points']
 
 #: Sensitivities that a class's threshold must reach.
-_SENSITIVITIES = (0.9, 0.95)
+SENSITIVITIES = (0.9, 0.95, 0.975)
 #: With fewer patients of a class than this, what is fitted on them comes with a caution.
 _CAUTION_BELOW = 20
 
@@ -168,7 +168,6 @@ def operating_points(
     labels: tuple[str, ...],
     weights: np.ndarray | None = None,
     known: np.ndarray | None = None,
-    sensitivities: Sequence[float] = _SENSITIVITIES,
 ) -> dict[str, dict[str, float]]:
     """Choose thresholds, on images that are used neither for training nor for testing.
 
@@ -187,13 +186,11 @@ def operating_points(
         Weight of each image; 1 by default.
     known : ndarray of bool, shape (n, classes), optional
         With several labels: of which it is known whether the image has them.
-    sensitivities : sequence of float
-        That thresholds must reach; 90 and 95 % by default.
 
     Returns
     -------
     dict
-        For each class the highest threshold with each of these sensitivities
+        For each class the highest threshold with each of `SENSITIVITIES`
         ('sensitivity 0.90', 'sensitivity 0.975'), and the one with the largest sum of
         sensitivity and specificity ('Youden', Cancer 1950;3:32).
     """
@@ -212,7 +209,7 @@ def operating_points(
             f'sensitivity {s:.2f}' if round(s, 2) == s else f'sensitivity {s:g}': float(
                 rising[np.searchsorted(missed, (1 - s) * missed[-1] + 1e-9, side='right')]
             )
-            for s in sensitivities
+            for s in SENSITIVITIES
         }
         thresholds = np.unique(scores)
         sums = [

@@ -131,13 +131,13 @@ def read_folds(
     TrainingError
         If files of a fold are missing or belong to other images.
     """
-    truth = true_labels(images.dataset)
+    truth, known = true_labels(images.dataset), known_labels(images.dataset)
     folds = []
     for name, split in splits:
         card = _card(folder / name)
         places, probabilities, logits = _test_predictions(images, split, folder / name)
         others = baseline_probabilities(
-            images, truth, split.train, places, len(images.dataset.labels)
+            images, truth, split.train, places, len(images.dataset.labels), known
         )
         folds.append(
             FoldResult(name, card, FoldPredictions(places, probabilities, others), logits)

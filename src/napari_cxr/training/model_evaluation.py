@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.checkpoint.model_images import CARD_ENTRY, packed_digests
+from napari_cxr.inference.label_rule import UNKNOWN_MARK
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.metrics.class_metrics import summarise
@@ -171,7 +172,8 @@ def write_predictions(
         for place in getattr(split, name):
             sample = dataset.samples[place]
             numbers = [f'{p:.6g}' for p in (*probabilities[place], *logits[place])]
-            said = [to_csv_cell(text) for text in (sample.source, sample.label)]
+            label = '|'.join([*sample.labels, *(f'{k}{UNKNOWN_MARK}' for k in sample.unknown)])
+            said = [to_csv_cell(text) for text in (sample.source, label)]
             writer.writerow([digests[place], name, *said, *numbers])
     write_atomic(folder / PREDICTIONS_FILE, text.getvalue().encode())
 
@@ -303,7 +305,7 @@ def evaluate_model(
     points = entries['operating_points']
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
-    others = baseline_probabilities(images, truth, split.train, places, len(labels))
+    others = baseline_probabilities(images, truth, split.train, places, len(labels), known)
     predictions = FoldPredictions(places, probabilities[places], others)
     groups = [dataset.samples[i].group for i in places]
     metrics = {
@@ -372,7 +374,12 @@ def _baseline_cautions(metrics: dict[str, Any]) -> list[str]:
 
 
 def baseline_probabilities(
-    images: HasFeatures, truth: np.ndarray, training: np.ndarray, places: np.ndarray, classes: int
+    images: HasFeatures,
+    truth: np.ndarray,
+    training: np.ndarray,
+    places: np.ndarray,
+    classes: int,
+    known: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the probabilities of the no-anatomy baselines, shape (n, classes) each.
 
@@ -386,11 +393,14 @@ def baseline_probabilities(
         Indices of the training images, and of those to predict.
     classes : int
         How many classes there are.
+    known : ndarray of bool, optional
+        Of all images, as `known_labels` returns it; a label is learnt from these alone.
     """
     out = {}
+    sure = known[training] if known is not None and np.ndim(truth) == 2 else None
     for kind, count in BASELINES.items():
         features = images.features[:, :count]
-        predict = fit_baseline(features[training], truth[training], classes)
+        predict = fit_baseline(features[training], truth[training], classes, sure)
         out[kind] = predict(features[places])
     return out
 

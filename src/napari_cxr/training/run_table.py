@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.checkpoint import Card, CheckpointError, read_card
+from napari_cxr.checkpoint import Card, CheckpointError, digest, read_card
 from napari_cxr.output_text import to_csv_cell
 from napari_cxr.settings_file import (
     LARGEST_RESULT,
@@ -169,6 +169,8 @@ RUN_COLUMNS = (
     'fp',
     'tn',
     'fn',
+    'heatmap_peak_in_lung',
+    'heatmap_lung_lift',
     'status',
 )
 
@@ -182,7 +184,12 @@ _METRIC_COLUMNS = {
     'val_loss': 'val_loss',
 }
 
+_LOCATED = ('heatmap_peak_in_lung', 'heatmap_lung_lift')
+
 _COUNTS = ('tp', 'fp', 'tn', 'fn')
+
+#: Where the report of a run's own model lies below its folder, see docs/evaluation.md.
+_EVALUATION = 'evaluation/metrics.json'
 
 #: Statistics of batch norm, which are not trained.
 _NO_PARAMETERS = ('running_mean', 'running_var', 'num_batches_tracked')
@@ -216,7 +223,11 @@ def run_row(run_folder: str | Path, name: str = '') -> dict[str, Any]:
         ``val_loss`` are those of the epoch whose weights were kept. ``filter`` is the most
         frequent kernel size of the convolutions, without 1 x 1. ``depth`` counts the
         layers with matrices or kernels. ``epochs`` is the number of finished epochs. ``tp``,
-        ``fp``, ``tn`` and ``fn`` are those of the test split, see `outcomes`. ``status`` is
+        ``fp``, ``tn`` and ``fn`` are those of the test split, see `outcomes`.
+        ``heatmap_peak_in_lung`` is on which fraction of the images the peak of the heatmap lies
+        in a lung, and ``heatmap_lung_lift`` how many times as much as by chance of the area above
+        half of the peak is lung, by an evaluation of ``best.safetensors`` with its report in the
+        run's folder ``evaluation``. ``status`` is
         'finished', 'stopped', 'failed' or 'running'; a killed run counts as running until
         nothing was written for ten minutes and three epochs.
     """
@@ -309,9 +320,32 @@ def _single(folder: Path, name: str) -> dict[str, Any]:
         **_built(folder),
         'trainable': result.get('trainable'),
         **(outcomes(card) if card is not None else {}),
+        **_located(folder),
         'status': _status(folder, result, card, max(seconds, default=0.0)),
     }
     return row
+
+
+def _located(folder: Path) -> dict[str, float | None]:
+    """Return where the heatmaps of a run's model lie, by the report of its evaluation."""
+    model = folder / 'best.safetensors'
+    models = json_or_empty(folder / _EVALUATION).get('models')
+    if not isinstance(models, dict) or not model.is_file():
+        return {}
+    own = digest(model)
+    for found in models.values():
+        try:
+            if not own.startswith(found['model_hash'] or ' '):
+                continue  # of another file, perhaps of before the run went on
+            heatmaps = found['heatmaps']
+            lift = heatmaps['measures']['half_peak_lung_fraction']['lift']
+            return {
+                'heatmap_peak_in_lung': _number(heatmaps['peak_in_lung']['value']),
+                'heatmap_lung_lift': None if lift is None else _number(lift['value']),
+            }
+        except (KeyError, TypeError, AttributeError):
+            continue
+    return {}
 
 
 def _described(recipe: dict[str, Any], card: Card | None) -> dict[str, Any]:
@@ -381,7 +415,7 @@ def _last_sentence(log: Path) -> str:
 
 def _summed(rows: list[dict[str, Any]], name: str, summary: dict[str, Any]) -> dict[str, Any]:
     row = dict(rows[0])
-    for column in ('minutes_per_epoch', *_METRIC_COLUMNS):
+    for column in ('minutes_per_epoch', *_METRIC_COLUMNS, *_LOCATED):
         known = [r[column] for r in rows if r[column] is not None]
         row[column] = sum(known) / len(known) if known else None
     for column in ('execution_time', 'epochs', *_COUNTS):

@@ -12,10 +12,12 @@ import numpy as np
 
 from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.checkpoint.model_images import ModelImages
+from napari_cxr.inference.stated_prevalence import card_at_prevalence
 from napari_cxr.output_text import get_logger
 from napari_cxr.scoring import (
     Decision,
     Item,
+    ScoringError,
     ScoringEvent,
     ScoringPreparing,
     ScoringSettings,
@@ -233,6 +235,10 @@ def _settings_of(entries: Mapping[str, Any], card: Any) -> ScoringSettings:
     """Return settings with what of them depends on the model."""
     rest = dict(entries)
     words, heatmaps = rest.pop('decision', ''), rest.pop('heatmaps', None)
+    try:
+        card = card_at_prevalence(card, rest.get('prior', {}))
+    except ValueError as error:
+        raise ScoringError(str(error)) from None
     return ScoringSettings(
         decision=Decision.of_card(words, card) if words else None,
         heatmaps=Path(heatmaps) if heatmaps else None,

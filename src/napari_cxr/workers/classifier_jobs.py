@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -139,9 +139,19 @@ def classify(
     return prediction, heatmaps, frame_shares, findings.field, locations, on_markers
 
 
-def predict(radiograph: Radiograph, model: str, device: str) -> Prediction:
-    """Classify one radiograph; arguments as those of `classify`."""
-    return loaded_classifier(model, device).predict([radiograph])[0]
+def predict(
+    radiograph: Radiograph, model: str, device: str, prior: Mapping[str, float] | None = None
+) -> Prediction:
+    """Classify one radiograph.
+
+    Parameters
+    ----------
+    radiograph, model, device
+        As of `classify`.
+    prior : mapping of str to float, optional
+        As `Classifier.at_prevalence` takes it.
+    """
+    return loaded_classifier(model, device).at_prevalence(prior or {}).predict([radiograph])[0]
 
 
 def explain(

@@ -1,6 +1,7 @@
 """The setup of the Batch dock: it chooses what is plain, and says in place what is wrong."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,23 @@ def test_thresholds_are_those_of_the_model(setup):
     setup.model.choose('cxr3-lung-texture')
     names = [decision.itemText(i) for i in range(decision.count())]
     assert setup.current_card.operating_points and len(names) > 1 and decision.isEnabled()
+
+
+def test_a_prevalence_is_stated_where_the_card_has_one(setup, folder):
+    options = setup.options
+    setup.set_images(str(folder))
+    assert not options.prior.isEnabled() and setup.request().prior == ''
+    prevalence = {'covid19': 0.2, 'normal': 0.3, 'pneumonia': 0.5}
+    options.offer_prevalence(replace(setup.current_card, prevalence=prevalence))
+    assert options.prior.isEnabled() and 'normal=0.3' in options.prior.placeholderText()
+    options.prior.setText('normal=1.5')
+    assert setup.request() is None and 'CLASS=FRACTION' in options.prior_field.problem.text()
+    options.prior.setText('other=0.5')
+    assert 'no class' in setup.reason
+    options.prior.setText('normal=0.9, pneumonia=0.05')
+    request = setup.request()
+    assert request.arguments()['settings']['prior'] == {'normal': 0.9, 'pneumonia': 0.05}
+    assert ScoreRequest.from_json(request.to_json()) == request
+    options.prior.clear()
+    setup.options.show_request(request)
+    assert setup.request() == request

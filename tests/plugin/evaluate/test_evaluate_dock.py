@@ -97,7 +97,7 @@ def test_a_wrong_mapping_of_classes_is_said_in_place(dock, qtbot, tmp_path):
 
 def test_what_the_number_is_worth_comes_first(shown):
     results = shown.results
-    assert results.worth.text().startswith('AUC 1.000 (')
+    assert results.worth.text().startswith('AUC 1.000 [')
     assert results.about.text().startswith('good, on 60 images')
     said = [label for label in results.findChildren(QLabel) if label.objectName() == 'caution']
     assert [label.text() for label in said] == ['Do not believe <b>this</b>.']  # as it is

@@ -9,11 +9,11 @@ from made_up_evaluation import evaluation
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
+from napari_cxr.evaluation.metric_text import figure_text
 from napari_cxr.plugin.evaluate.metrics_tables import group_rows, metric_rows
 from napari_cxr.plugin.evaluate.result_figures import (
     confusion,
     first_class,
-    metric_text,
     paths_in_bin,
     paths_in_cell,
     rates_at,
@@ -80,22 +80,26 @@ def test_every_bin_is_one_of_the_curve():
 
 
 def test_figures_are_written_with_their_intervals():
-    assert metric_text({'value': 0.8534, 'interval': [0.8, 0.9]}) == '0.853 (0.800–0.900)'
-    assert metric_text({'value': 0.5, 'interval': None}) == '0.500'
-    assert metric_text({'value': None, 'interval': None}) == metric_text(None) == '–'
+    assert figure_text({'value': 0.8534, 'interval': [0.8, 0.9]}) == '0.853 [0.800, 0.900]'
+    assert (
+        figure_text({'value': -0.5, 'interval': [-1, 0.5]}, signed=True)
+        == '−0.500 [−1.000, +0.500]'
+    )
+    assert figure_text({'value': 0.5, 'interval': None}) == '0.500'
+    assert figure_text({'value': None, 'interval': None}) == figure_text(None) == '–'
 
 
 def test_a_table_shows_a_model_and_what_it_is_compared_with():
     metrics = evaluation().metrics
     titles, rows = metric_rows(metrics, '', 'good')
     assert titles == ('Metric', 'This model')
-    assert rows[0] == ('AUC', metric_text(metrics['models']['good']['auc']))
+    assert rows[0] == ('AUC', figure_text(metrics['models']['good']['auc']))
     titles, rows = metric_rows(metrics, 'opacity', 'good', 'format only')
     assert titles == ('Metric', 'This model', 'The other')
     found = {row[0]: row[1:] for row in rows}
     own = metrics['models']['good']['classes']['opacity']['specificity']
     other = metrics['baselines']['format only']['classes']['opacity']['specificity']
-    assert found['Specificity'] == (metric_text(own), f'{other["value"]:.3f}')
+    assert found['Specificity'] == (figure_text(own), f'{other["value"]:.3f}')
 
 
 def test_a_table_has_a_row_for_each_group():
@@ -103,7 +107,7 @@ def test_a_table_has_a_row_for_each_group():
     titles, rows = group_rows(metrics, 'good', 'source', 'recall')
     figure = metrics['models']['good']['by']['source']['a']['recall']
     assert titles == ('Source', 'Images', 'Recall (sensitivity)')
-    assert rows[0] == ('a', '32', metric_text(figure)) and rows[1][:2] == ('b', '28')
+    assert rows[0] == ('a', '32', figure_text(figure)) and rows[1][:2] == ('b', '28')
 
 
 def test_the_first_class_is_one_that_is_there():
@@ -118,7 +122,7 @@ def test_the_first_class_is_one_that_is_there():
 
 def test_what_a_result_is_worth_is_one_sentence_after_another():
     metrics = evaluation().metrics
-    assert worth_headline(metrics, 'good').startswith('AUC 1.000 (')
+    assert worth_headline(metrics, 'good').startswith('AUC 1.000 [')
     text = worth_sentence(metrics, 'good')
     assert text.startswith('good, on 60 images')
     assert 'on 60 images, each counted as another patient.' in text

@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_cxr import image_files
 from napari_cxr.inference.label_rule import LabelRule
+from napari_cxr.inference.stated_prevalence import parse_prior
 from napari_cxr.scoring.journal import journal_of
 from napari_cxr.settings_file import parse_json, read_settings
 
@@ -24,6 +25,7 @@ __all__ = [
     'load_request',
     'next_free_table',
     'save_request',
+    'stated_prior',
 ]
 
 
@@ -53,6 +55,9 @@ class ScoreRequest:
         Operating point of the model's card; empty for none.
     identify : bool
         Whether the table names patients.
+    prior : str
+        The prevalence that a person states, ``CLASS=FRACTION`` and several with commas; empty
+        for that of the model's card.
     split : str
         The only split to score: 'train', 'val' or 'test'; empty for all images.
     """
@@ -69,6 +74,7 @@ class ScoreRequest:
     decision: str = ''
     identify: bool = False
     split: str = ''
+    prior: str = ''
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the worker's job 'score'."""
@@ -80,7 +86,10 @@ class ScoreRequest:
             'model': self.model,
             'device': self.device,
             'split': self.split,
-            'settings': {name: getattr(self, name) for name in names},
+            'settings': {
+                **{name: getattr(self, name) for name in names},
+                'prior': stated_prior(self.prior),
+            },
         }
 
     def to_json(self) -> str:
@@ -96,6 +105,11 @@ class ScoreRequest:
         known = {field.name for field in fields(cls)}
         entries = {name: value for name, value in entries.items() if name in known}
         return cls(**{**entries, 'paths': tuple(map(str, entries['paths']))})
+
+
+def stated_prior(text: str) -> dict[str, float]:
+    """Return the prevalence by class of 'CLASS=FRACTION, CLASS=FRACTION'; raises ValueError."""
+    return parse_prior(part for part in text.split(',') if part.strip())
 
 
 def save_request(request: ScoreRequest) -> None:

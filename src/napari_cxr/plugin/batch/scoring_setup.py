@@ -25,10 +25,11 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.checkpoint import Card, CheckpointError
 from napari_cxr.inference.label_rule import LabelRule
+from napari_cxr.inference.stated_prevalence import card_at_prevalence
 from napari_cxr.plugin.batch.batch_layout import settle_height
 from napari_cxr.plugin.batch.input_fields import ImagesField, LabelsField, TargetField
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
-from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest
+from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest, stated_prior
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.form_fields import FormLabel, ValidatedField, field_with_button
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
@@ -47,7 +48,7 @@ _IDENTIFY = (
 
 
 class ScoreOptions(CollapsibleSection):
-    """Split, heatmaps, operating point, precision, batch size and patient data.
+    """Split, heatmaps, operating point, prevalence, precision, batch size and patient data.
 
     Parameters
     ----------
@@ -61,6 +62,7 @@ class ScoreOptions(CollapsibleSection):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__('Options', open_=False, parent=parent)
         self._build()
+        self._card: Card | None = None
         self._fill()
         for box in (self.shares, self.pictures, self.identify):
             box.clicked.connect(self._change)
@@ -68,6 +70,7 @@ class ScoreOptions(CollapsibleSection):
             choice.activated.connect(self._change)
         self.batch.valueChanged.connect(self._change)
         self.folder.textChanged.connect(self._change)
+        self.prior.textChanged.connect(self._change)
         self.browse.clicked.connect(self._choose_folder)
         self._change()
 
@@ -105,6 +108,13 @@ class ScoreOptions(CollapsibleSection):
             "An operating point of the model's card: adds a column with the classes whose "
             'probability reaches the threshold'
         )
+        self.prior = QLineEdit()
+        self.prior.setAccessibleName('Prevalence')
+        self.prior.setToolTip(
+            'The fraction of images that have a class where the model is used, such as '
+            'opacity=0.05; several with commas. Probabilities then hold there'
+        )
+        self.prior_field = ValidatedField(self.prior)
         self.split = ElidedComboBox(
             'Which images to score, where a table, or folders called train, val and test, say '
             'which split an image is in'
@@ -131,6 +141,7 @@ class ScoreOptions(CollapsibleSection):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Split', self.split)
         form.addRow('Operating point', self.decision)
+        form.addRow('Prevalence', self.prior_field)
         form.addRow('Precision', self.precision)
         form.addRow('Batch size', self.batch)
         self.add(self.shares, self.pictures)
@@ -168,6 +179,31 @@ class ScoreOptions(CollapsibleSection):
         self.decision.setEnabled(bool(names))
         self._change()
 
+    def offer_prevalence(self, card: Card | None) -> None:
+        """Let a person state another prevalence than the card's, where the card states one."""
+        self._card = card
+        stated = {} if card is None else card.prevalence
+        known = ', '.join(f'{label}={p:.3g}' for label, p in stated.items())
+        self.prior.setPlaceholderText(known or "The model's card states none")
+        self.prior.setEnabled(bool(known))
+        self._change()
+
+    @property
+    def stated_prevalence(self) -> str:
+        """What was stated of the prevalence, for a model whose card has one; empty for nothing."""
+        return self.prior.text().strip() if self.prior.isEnabled() else ''
+
+    @property
+    def problem(self) -> str:
+        """Why scoring cannot start with these options; empty if it can."""
+        if self._card is None:
+            return ''
+        try:
+            card_at_prevalence(self._card, stated_prior(self.stated_prevalence))
+        except ValueError as error:
+            return str(error)
+        return ''
+
     @property
     def heatmaps(self) -> str:
         """Folder for pictures; empty for none."""
@@ -188,6 +224,7 @@ class ScoreOptions(CollapsibleSection):
             'decision': cast(str, self.decision.currentData() or ''),
             'identify': self.identify.isChecked(),
             'split': cast(str, self.split.currentData()),
+            'prior': self.stated_prevalence,
         }
 
     def show_request(self, request: ScoreRequest) -> None:
@@ -203,6 +240,7 @@ class ScoreOptions(CollapsibleSection):
             self.decision.setCurrentIndex(max(self.decision.findData(request.decision), 0))
             self.identify.setChecked(request.identify)
             self.split.setCurrentIndex(max(self.split.findData(request.split), 0))
+            self.prior.setText(request.prior)
         self._change()
 
     def remember(self) -> None:
@@ -231,6 +269,7 @@ class ScoreOptions(CollapsibleSection):
         # With pictures the fractions are computed in any case.
         self.shares.setEnabled(not pictures)
         self.warning.setVisible(self.identify.isChecked())
+        self.prior_field.show_messages(self.problem)
         chosen = [
             text
             for wanted, text in (
@@ -238,6 +277,7 @@ class ScoreOptions(CollapsibleSection):
                 (self.shares.isChecked() or pictures, 'heatmap fractions'),
                 (pictures, 'pictures'),
                 (bool(self.decision.currentData()), str(self.decision.currentText())),
+                (bool(self.stated_prevalence), 'stated prevalence'),
                 (self.precision.currentData() != 'auto', str(self.precision.currentText())),
                 (bool(self.batch.value()), f'batches of {self.batch.value()}'),
                 (self.identify.isChecked(), 'patient data'),
@@ -333,7 +373,8 @@ class ScoreSetup(QWidget):
         if not self.images.paths:
             return 'Choose the images first.'
         fields = (self.images, self.labels, self._model_field, self.target)
-        return next((str(f.problem.text()) for f in fields if f.problem.text()), '')
+        found = (str(f.problem.text()) for f in fields)
+        return next((text for text in (*found, self.options.problem) if text), '')
 
     def request(self) -> ScoreRequest | None:
         """Return the request, or None while something is missing."""
@@ -417,6 +458,7 @@ class ScoreSetup(QWidget):
         points = self._card.operating_points if self._card is not None else {}
         names = {name for found in points.values() for name in found}
         self.options.offer_decisions(sorted(names, key=str.lower))
+        self.options.offer_prevalence(self._card)
         self._update()
 
     def _rescan(self) -> None:

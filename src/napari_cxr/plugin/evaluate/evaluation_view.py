@@ -12,6 +12,8 @@ from qtpy.QtGui import QFontMetricsF
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
+from napari_cxr.evaluation.metric_text import METRIC_NAMES, figure_text
+from napari_cxr.evaluation.report import near_tie_text
 from napari_cxr.plugin.evaluate import result_figures
 from napari_cxr.plugin.evaluate.metrics_tables import (
     GROUP_METRICS,
@@ -19,7 +21,6 @@ from napari_cxr.plugin.evaluate.metrics_tables import (
     group_rows,
     metric_rows,
 )
-from napari_cxr.plugin.evaluate.result_figures import METRIC_NAMES
 from napari_cxr.plugin.evaluate.threshold_view import ThresholdView
 from napari_cxr.plugin.plots.axes import Axes, Scale
 from napari_cxr.plugin.plots.curves import Curves, Histogram, Line
@@ -120,6 +121,7 @@ class EvaluationView(QWidget):
         self.spread = quiet_label()
         self.thresholds = ThresholdView()
         self.curve_note = quiet_label()
+        self.matrix_note = quiet_label(_CLICK_CELL)
         for plot in (self.roc, self.precision_recall, self.reliability, self.by_class):
             plot.set_empty_text(_NO_CURVES)
         self.sections: dict[str, CollapsibleSection] = {}
@@ -136,7 +138,7 @@ class EvaluationView(QWidget):
                 'Metrics',
                 (_form(('Of', self.metrics_of), ('Beside', self.beside)), self.metrics),
             ),
-            ('confusion', 'Confusion matrix', (quiet_label(_CLICK_CELL), self.matrix)),
+            ('confusion', 'Confusion matrix', (self.matrix_note, self.matrix)),
             ('roc', 'ROC curve', (self.roc,)),
             ('precision_recall', 'Precision and recall', (self.precision_recall,)),
             ('reliability', 'Reliability', (self.reliability, quiet_label(_CLICK_BIN))),
@@ -290,8 +292,7 @@ class EvaluationView(QWidget):
         self.by_class.set_histograms(shares, list(by_class))
         self.means.setText(
             '\n'.join(
-                f'Mean of {name}: {result_figures.metric_text(one["mean"])}'
-                for name, one in by_class.items()
+                f'Mean of {name}: {figure_text(one["mean"])}' for name, one in by_class.items()
             )
         )
 
@@ -301,6 +302,9 @@ class EvaluationView(QWidget):
             return
         found = result_figures.confusion(result, *self._cell_arguments())
         self.matrix.set_values(found.counts, found.rows, found.columns)
+        model = result.metrics['models'][self.model.currentText()]
+        tied = near_tie_text(model, result.metrics['set']['images'])
+        self.matrix_note.setText(f'{_CLICK_CELL} {tied}'.strip())
 
     def _cell_arguments(self) -> tuple[str, str, float]:
         return (

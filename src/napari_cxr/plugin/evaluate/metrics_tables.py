@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QHeaderView, QSizePolicy, QWidget
 
-from napari_cxr.plugin.evaluate.result_figures import METRIC_NAMES, metric_text
+from napari_cxr.evaluation.metric_text import METRIC_NAMES, figure_text
 from napari_cxr.plugin.widgets.row_table import (
     RowTableModel,
     RowTableView,
@@ -45,7 +45,7 @@ def metric_rows(
         for name in (model, other)
     )
     rows = [
-        (title, metric_text(own.get(key)), *([_value_text(beside.get(key))] if other else []))
+        (title, figure_text(own.get(key)), *([_value_text(beside.get(key))] if other else []))
         for key, title in METRIC_NAMES.items()
         if key in own or key in beside
     ]
@@ -53,7 +53,7 @@ def metric_rows(
 
 
 def _value_text(figure: Mapping[str, Any] | None) -> str:
-    return metric_text({**figure, 'interval': None} if figure else None)
+    return figure_text({**figure, 'interval': None} if figure else None)
 
 
 def group_rows(
@@ -62,7 +62,7 @@ def group_rows(
     """Return titles and rows of one metric: a group of images a row."""
     groups = metrics['models'][model].get('by', {}).get(column, {})
     rows: list[Cells] = [
-        (str(name), f'{one["images"]:,}', metric_text(one.get(metric)))
+        (str(name), f'{one["images"]:,}', figure_text(one.get(metric)))
         for name, one in groups.items()
     ]
     titles: Cells = (column.capitalize(), 'Images', METRIC_NAMES[metric])

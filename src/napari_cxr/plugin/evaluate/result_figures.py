@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
+from napari_cxr.evaluation.metric_text import figure_text
 from napari_cxr.evaluation.operating_points import predictive_values
 from napari_cxr.evaluation.report import images_text
 from napari_cxr.metrics.confidence_intervals import Interval, proportion_interval
 from napari_cxr.training.run_table import negative_class
 
 __all__ = [
-    'METRIC_NAMES',
     'Confusion',
     'ThresholdRates',
     'best_baseline',
     'confusion',
     'first_class',
-    'metric_text',
     'paths_in_bin',
     'paths_in_cell',
     'rates_at',
@@ -30,38 +29,11 @@ __all__ = [
     'worth_sentence',
 ]
 
-#: Titles of metrics, in the order in which they are listed.
-METRIC_NAMES = {
-    'auc': 'AUC',
-    'average_precision': 'Average precision',
-    'accuracy': 'Accuracy',
-    'balanced_accuracy': 'Balanced accuracy',
-    'recall': 'Recall (sensitivity)',
-    'specificity': 'Specificity',
-    'precision': 'Precision',
-    'f1': 'F1',
-    'mcc': 'MCC',
-    'brier': 'Brier score',
-    'log_loss': 'Log loss',
-    'ece': 'Calibration error (ECE)',
-}
-
-
-def metric_text(figure: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """Return '0.853 (0.801–0.894)' of a figure of ``metrics.json``; '–' where there is none."""
-    if not figure or figure['value'] is None:
-        return '–'
-    value = f'{figure["value"]:.{digits}f}'
-    if figure['interval'] is None:
-        return value
-    low, high = figure['interval']
-    return f'{value} ({low:.{digits}f}–{high:.{digits}f})'
-
 
 def worth_headline(metrics: Mapping[str, Any], model: str) -> str:
     """Return the one figure of a model that stands first."""
     auc = metrics['models'][model].get('auc')
-    return f'AUC {metric_text(auc)}' if auc else 'Nothing can be measured'
+    return f'AUC {figure_text(auc)}' if auc else 'Nothing can be measured'
 
 
 def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:

@@ -122,6 +122,20 @@ def _number_column(
 RUN_TABLE_COLUMNS = (
     _text_column('run', 'Run', 'The folder of the run.'),
     _number_column('val_auc', 'Val. AUC', 'Macro AUC on the validation images.', _four_decimals),
+    _number_column(
+        'heatmap_peak_in_lung',
+        'Peak in lungs',
+        'Fraction of the images on which the peak of the heatmap lies in a lung, by an evaluation '
+        'with its report in the folder evaluation of the run.',
+        _two_decimals,
+    ),
+    _number_column(
+        'heatmap_lung_lift',
+        'Lift',
+        'How many times as much as by chance of the area above half of the peak is in the lungs: '
+        '1 is chance.',
+        _two_decimals,
+    ),
     _text_column('status', 'Status', 'Whether it is running, finished, stopped or failed.'),
     _number_column('execution_time', 'Time', 'Duration of all epochs.', _minutes_text),
     _number_column('minutes_per_epoch', 'Min/epoch', 'Minutes per epoch, mean.', _two_decimals),

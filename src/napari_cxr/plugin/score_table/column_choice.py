@@ -210,5 +210,6 @@ def _is_filled(column: ScoreColumn, rows: ScoreRows) -> bool:
     """Return whether a column has contents, or will have."""
     always = column.kind in ('answer', 'bar')
     always |= column.key == 'called' and rows.run.decision
-    always |= column.key in ('answer', 'above')  # these columns exist only with a label rule
+    # These columns exist only where the model has a label rule, or prediction sets.
+    always |= column.key in ('answer', 'above', 'possible')
     return always or rows.has(column.key)

@@ -349,6 +349,18 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         _prediction_column(
             'called', 'Positive', 'The classes whose probability reaches the threshold.', 14
         ),
+        *(
+            [
+                _prediction_column(
+                    'possible',
+                    'Possible',
+                    'The classes that cannot be excluded, by the calibration on the model’s card.',
+                    14,
+                )
+            ]
+            if run.possible
+            else []
+        ),
         ScoreColumn(
             'read',
             'My label',
@@ -394,6 +406,18 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'In lungs',
             'Fraction in the lungs of the area above half of the heatmap’s peak.',
             True,
+        ),
+        ScoreColumn(
+            'half_peak_lung_lift',
+            'Lift',
+            'How many times as much of the area above half of the heatmap’s peak is in the lungs '
+            'as by chance: 1 is chance.',
+            'share',
+            lambda rows, place: number(rows, 'half_peak_lung_lift', place, '.2f'),
+            lambda rows, place: number(rows, 'half_peak_lung_lift', place, '.7g'),
+            lambda rows, place: number(rows, 'half_peak_lung_lift', place, '.2f'),
+            6,
+            False,
         ),
         _fraction_column(
             'lung_share',

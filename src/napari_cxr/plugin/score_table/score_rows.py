@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from napari_cxr.inference.label_rule import uncertainty
+from napari_cxr.inference.label_rule import known_and_unknown, uncertainty
 from napari_cxr.radiograph import View
 from napari_cxr.scoring import ScoreRow
 from napari_cxr.scoring.annotation import Annotation, model_annotation
@@ -193,6 +193,7 @@ class ScoreRows:
                 'frame_share',
                 'marker_fraction',
                 'half_peak_lung_fraction',
+                'half_peak_lung_lift',
                 'uncertainty',
                 'reading_order',
             )
@@ -205,6 +206,7 @@ class ScoreRows:
                 'answer',
                 'above',
                 'called',
+                'possible',
                 'truth',
                 'read',
                 'note',
@@ -397,7 +399,7 @@ class ScoreRows:
         found['warnings'] = np.where(doubt > 0, doubt, np.nan)
         for key in (
             *('half_peak_lung_fraction', 'lung_share', 'lung_share_if_even', 'frame_share'),
-            'marker_fraction',
+            *('marker_fraction', 'half_peak_lung_lift'),
         ):
             found[key] = np.array([getattr(row, key) for row in rows], dtype=np.float64)
         found['reading_order'] = self._positions(rows)
@@ -418,7 +420,8 @@ class ScoreRows:
             'doubted': [bool(row.doubts) for row in rows],
             'disagreed': [row.path in self._disagreed for row in rows],
             'against_truth': [
-                self._is_against(row, row.truth.split('|')) if row.truth else False for row in rows
+                self._is_against(row, *known_and_unknown(row.truth)) if row.truth else False
+                for row in rows
             ],
         }
 
@@ -445,19 +448,25 @@ class ScoreRows:
     def _is_against_read(self, row: ScoreRow, entry: Annotation) -> bool:
         return entry.answer == 'labels' and self._is_against(row, entry.labels)
 
-    def _is_against(self, row: ScoreRow, labels: Sequence[str]) -> bool:
-        """Return whether a prediction differs from labels, if all of them are known classes."""
+    def _is_against(
+        self, row: ScoreRow, labels: Sequence[str], unknown: Sequence[str] = ()
+    ) -> bool:
+        """Return whether a prediction differs from labels, if all of them are known classes.
+
+        Of which nobody knows whether the image has them, those do not differ.
+        """
         named = {label.strip().casefold() for label in labels}
         if len(named) == 1 and self.rule.is_negative(*named):
             named = set()
         if row.status != 'scored' or not named <= self._known:
             return False
         if not self.run.multilabel:
-            return row.label.casefold() not in named
+            return bool(named) and row.label.casefold() not in named
         predicted = model_annotation(
             row, self.run.labels, multilabel=True, decision=self.run.decision
         )
-        return {label.casefold() for label in predicted} != named
+        open_ = {label.casefold() for label in unknown}
+        return {label.casefold() for label in predicted} - open_ != named
 
     def _widen(self, path: str) -> None:
         """Extend the common folder to include a file."""
@@ -474,6 +483,7 @@ def _texts_of(rows: list[ScoreRow]) -> dict[str, list[str]]:
         'answer': [row.answer for row in rows],
         'above': [', '.join(row.above) for row in rows],
         'called': [', '.join(row.called) for row in rows],
+        'possible': [', '.join(row.possible) for row in rows],
         'truth': [row.truth for row in rows],
         'view': ['' if row.view == View.UNKNOWN else row.view for row in rows],
         'peak_region': [row.peak_region for row in rows],

@@ -25,7 +25,12 @@ from napari_cxr.scoring.cluster.task_dispatch import (
 from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders
 from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
-from napari_cxr.scoring.pipeline import backend_to_resume, default_batch_size, device_kind
+from napari_cxr.scoring.pipeline import (
+    backend_to_resume,
+    classifier_at_prevalence,
+    default_batch_size,
+    device_kind,
+)
 from napari_cxr.scoring.row_writer import lacks_decoded, open_table, write_rows
 from napari_cxr.scoring.scoring_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.scoring_events import ScoringEvent
@@ -95,6 +100,7 @@ def score_on_cluster(
     """
     out, settings = Path(out), settings or ScoringSettings()
     check_out(out, resume=resume)
+    classifier = classifier_at_prevalence(classifier, settings)
     if settings.heatmaps is not None:
         make_heatmap_folder(settings.heatmaps, out)
     there = read_header(journal_of(out))

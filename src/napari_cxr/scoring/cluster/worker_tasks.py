@@ -288,7 +288,7 @@ def score_task(
             items,
             items.keys(),
             job.total,
-            classifier,
+            classifier.at_prevalence(job.settings.prior),
             read,
             job.settings,
             job.batch,
