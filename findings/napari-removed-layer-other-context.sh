@@ -8,11 +8,10 @@
 # which the window is composed, so a shader is deleted in another context than that which drew
 # with it. The contexts share their objects, and so the shader does go.
 #
-# Why it matters: Mesa keeps what belongs to the other context for later, and then takes the vertex
-# shader away without telling its state tracker. Hardware drivers skip a drawing. Its software
-# renderer (llvmpipe, Mesa 22.3.6), as on remote desktops and in CI, reads address 0: napari ends
-# within a few dozen layers that come and go while the window is resized. This script only looks
-# which context is current, and removes a layer twice.
+# Why it matters: what OpenGL does with an object that another context still uses is left to the
+# driver. napari's process has ended in a drawing on Mesa's software renderer, as on remote desktops
+# and in CI. This script draws nothing afterwards; it only looks which context is current when a
+# layer is removed.
 #
 # What we do: the canvas's context is made current before each layer that goes.
 #
