@@ -226,7 +226,8 @@ def _listed_here(path: Path) -> list[Path]:
 
 def _place(path: str) -> str:
     """Return what two spellings of one path have in common; links to one file have nothing."""
-    if '..' in Path(path).parts:  # which leads elsewhere where it follows a link to a folder
+    # To split a million paths takes seconds.
+    if '..' in path and '..' in Path(path).parts:  # leads elsewhere after a link to a folder
         folder, name = os.path.split(path)
         return os.path.join(os.path.realpath(folder), name)
     return os.path.abspath(path)
@@ -259,7 +260,9 @@ def _classes(root: Path, images: Sequence[Path]) -> list[str]:
 
 def _splits(root: Path, images: Sequence[Path]) -> list[str]:
     """Return the split of each image in a folder whose folders are called train, val and test."""
-    tops = [image.relative_to(root).parts[0].lower() for image in images]
+    # All begin with the folder, which `relative_to` would compare for each.
+    level = len(root.parts)
+    tops = [image.parts[level].lower() for image in images]
     if len(set(tops)) < 2 or not set(tops) <= image_tables.SPLIT_NAMES.keys():
         return [''] * len(images)
     return [image_tables.SPLIT_NAMES[top] for top in tops]
