@@ -2,19 +2,29 @@
 
 import pytest
 from napari.components import ViewerModel
+from napari.qt import get_stylesheet
 from npe2 import PluginManager
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QAbstractSpinBox,
+    QCheckBox,
     QComboBox,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
+    QPushButton,
+    QRadioButton,
     QSlider,
     QTabBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
 )
+
+from napari_cxr.plugin.style import style_sheet
 
 NAMED = (
     *(QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit),
@@ -56,3 +66,34 @@ def test_everything_has_a_name(name, qtbot, own_plugin, models, settled_threads)
         and not is_named(widget, buddies)
     ]
     assert unnamed == []
+
+
+@pytest.mark.parametrize('theme', ['dark', 'light'])
+def test_what_has_the_keyboard_is_seen(theme, qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.setStyleSheet(get_stylesheet(theme) + style_sheet(theme))
+    layout = QVBoxLayout(window)
+    accent, more = QPushButton('Classify'), QToolButton()
+    accent.setObjectName('accent')
+    more.setObjectName('more')
+    kinds = QPushButton, QComboBox, QCheckBox, QRadioButton, QSlider
+    parts = [accent, more, *(kind() for kind in kinds)]
+    other = QLineEdit()
+    for part in (*parts, other):
+        layout.addWidget(part)
+        part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    with qtbot.waitExposed(window):
+        window.show()
+    window.activateWindow()
+    for part in parts:
+        other.setFocus()
+        qtbot.waitUntil(other.hasFocus)
+        before, place = part.grab().toImage(), part.geometry()
+        part.setFocus(Qt.FocusReason.TabFocusReason)
+        qtbot.waitUntil(part.hasFocus)
+        after = part.grab().toImage()
+        assert part.geometry() == place
+        pixels = [(x, y) for x in range(after.width()) for y in range(after.height())]
+        changed = sum(before.pixel(*at) != after.pixel(*at) for at in pixels)
+        assert changed > 0.3 * len(pixels), type(part).__name__

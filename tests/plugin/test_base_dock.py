@@ -90,6 +90,17 @@ def test_the_button_cancels_a_job_that_lasts(qtbot, asking):
     assert asking.start.isEnabled() and asking.progress.isHidden()
 
 
+def test_escape_cancels_what_runs_and_nothing_else(qtbot, asking):
+    asking.viewer.add_image(np.zeros((8, 8)))
+    asking.activateWindow()
+    assert not asking._escape.isEnabled()  # Escape is for others then
+    click(qtbot, asking)
+    qtbot.waitUntil(lambda: asking.start.text() == 'Cancel' and asking.start.hasFocus())
+    with qtbot.waitSignal(asking.settled):
+        qtbot.keyClick(asking.start, Qt.Key.Key_Escape)
+    assert asking.answers == [None] and not asking._escape.isEnabled()
+
+
 def test_what_is_wrong_with_an_image_leaves_with_it(asking):
     first = asking.viewer.add_image(np.zeros((8, 8)), name='first')
     asking._show_problem('It is too small.', of=first)

@@ -12,8 +12,8 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 
 from napari_cxr.checkpoint import CheckpointError
@@ -176,6 +176,10 @@ class ImageDock(Dock):
         self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)
         self.start.clicked.connect(self._start_or_cancel)
+        self._escape = QShortcut(QKeySequence('Escape'), self)
+        self._escape.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self._escape.setEnabled(False)  # Escape is for others while nothing runs
+        self._escape.activated.connect(self.cancel)
         self.progress = QProgressBar()
         self.progress.setAccessibleName('Progress')
         self.progress.setRange(0, 0)
@@ -251,12 +255,14 @@ class ImageDock(Dock):
     def _show_progress(self) -> None:
         self.progress.show()
         self.start.setText('Cancel')
+        self._escape.setEnabled(True)
         self.status.setText(f'{self._doing}…')
         self.status.show()
 
     def _finish(self) -> None:
         self._running_on = self._data = None
         self._slow.stop()
+        self._escape.setEnabled(False)
         self.progress.hide()
         self.inputs.other_reader.show_layer(self.inputs.current_layer)  # more is known now
         self._show()

@@ -39,7 +39,11 @@ def theme_color(theme: str, role: str) -> QColor:
 
 
 def style_sheet(theme: str) -> str:
-    """Return the style of a dock: one accented button, quiet text, framed messages."""
+    """Return the style of a dock: one accented button, quiet text, framed messages.
+
+    What has the keyboard is tinted: napari's own style sheet does not show it. A border would
+    change sizes.
+    """
     accent = theme_color(theme, 'current')
     text = theme_color(theme, 'text')
     # White on a dark accent, black on a light one.
@@ -54,6 +58,11 @@ def style_sheet(theme: str) -> str:
         }}
         QPushButton#accent:enabled:hover {{ background-color: {accent.lighter(112).name()}; }}
         QPushButton#accent:enabled:pressed {{ background-color: {accent.darker(112).name()}; }}
+        QPushButton#accent:enabled:focus {{ background-color: {accent.lighter(135).name()}; }}
+        QPushButton:focus, QToolButton:focus, QComboBox:focus, QCheckBox:focus,
+        QRadioButton:focus, QSlider:focus, QTabBar:focus {{
+            background-color: {_rgba(accent, 0.45)};
+        }}
         QLabel[wrong="true"] {{ color: {_readable(error, text).name()}; }}
         QLabel#headline {{ font-size: 13pt; font-weight: bold; color: {text.name()}; }}
         QLabel#quiet {{ color: {_rgba(quiet)}; }}
@@ -90,6 +99,7 @@ def style_sheet(theme: str) -> str:
             background-color: {theme_color(theme, 'foreground').name()}; border-radius: 2px;
             padding: 3px 8px;
         }}
+        QToolButton#more:focus {{ background-color: {_rgba(accent, 0.45)}; }}
         QToolButton#more:hover {{
             background-color: {theme_color(theme, 'primary').name()};
         }}
