@@ -1,5 +1,6 @@
 """What the check of an installation finds, and what it advises."""
 
+import errno
 import json
 import os
 import subprocess
@@ -77,6 +78,23 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     assert check.state == 'limited'
     assert 'NAPARI_CXR_CACHE' in check.advice
     assert installation._folder('', 'data', tmp_path / 'new').state == 'ok'
+
+
+def test_a_folder_in_a_home_of_someone_else_is_said(tmp_path, monkeypatch):
+    home, stat = tmp_path / 'home', os.stat
+    home.mkdir()
+
+    def denied(path, **options):
+        if str(path).startswith(str(home)) and path != home:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, 'stat', denied)
+    monkeypatch.setattr(os, 'access', lambda path, mode: path != home)
+    check = installation._folder('This computer', 'models', home / 'share' / 'models')
+    assert check.state == 'limited'
+    assert f'Change the permissions of {home}, ' in check.advice
+    assert 'NAPARI_CXR_MODELS' in check.advice
 
 
 @pytest.mark.slow

@@ -266,9 +266,10 @@ def _resources() -> Iterator[Check]:
 def _folder(part: str, name: str, folder: Path) -> Check:
     """Check that a folder can be written to, without making it."""
     there = folder
-    while not there.exists() and there != there.parent:
+    # Unlike the methods of Path, os.path raises nothing where a folder above may not be entered.
+    while not os.path.exists(there) and there != there.parent:
         there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
         advice = (
             f'It cannot be written to. Change the permissions of {there}, or choose another '
             f'folder{_variable(name)}.'

@@ -86,3 +86,20 @@ def test_a_pipe_is_not_waited_for(run, tmp_path):
     done = run(tmp_path / 'fifo.csv')
     said = ' '.join(done.output.replace('│', ' ').split())
     assert done.exit_code == 2 and 'is a pipe or a device. Save what comes out' in said
+
+
+def test_a_file_in_place_of_the_folder_for_heatmaps_is_told_before_any_work(tmp_path):
+    (tmp_path / 'taken').write_text('mine')
+    done = CliRunner().invoke(app, ['classify', 'none.png', '--heatmap', str(tmp_path / 'taken')])
+    said = ' '.join(done.output.replace('│', ' ').split())
+    assert done.exit_code == 2
+    assert '--heatmap' in said and 'is a file, not a folder' in said
+    assert (tmp_path / 'taken').read_text() == 'mine'
+
+
+def test_one_warning_of_the_cache_is_enough(run, folder, tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'file' / 'cache'))
+    done = run(folder)
+    assert done.exit_code == 0
+    assert done.output.count('cannot be used') == 1

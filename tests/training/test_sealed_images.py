@@ -101,3 +101,17 @@ def test_a_copy_that_was_saved_again_is_known(folder, tmp_path):
     names = [f'{i}' for i in range(6)]
     assert list(sealed_among(names, np.stack(brighter), [sealed])) == [2]
     assert list(sealed_among(names, np.stack(mirrored), [sealed])) == [2]
+
+
+def test_a_folder_of_seals_that_may_not_be_read_stops_training(folder, recipe, tmp_path):
+    place = tmp_path / 'user-data' / 'napari-cxr' / 'sealed'
+    place.parent.mkdir(parents=True)
+    place.symlink_to(place)  # even an administrator cannot read it
+    with pytest.raises(DatasetError, match='nobody knows which images are sealed'):
+        prepared(folder, recipe)
+
+
+def test_where_nothing_was_sealed_there_is_no_set(tmp_path):
+    assert sealed_sets() == []
+    (tmp_path / 'user-data').touch()
+    assert sealed_sets() == []

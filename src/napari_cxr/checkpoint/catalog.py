@@ -165,7 +165,8 @@ def entries() -> list[CatalogEntry]:
         paths = sorted(own.glob(f'*{SUFFIX}'))
     except OSError as error:
         paths = []
-        found.append(CatalogEntry(own.name, None, 'yours', own, error=str(error.strerror)))
+        text = f'{own} cannot be read: {error.strerror}.'
+        found.append(CatalogEntry(own.name, None, 'yours', own, error=text))
     found += [_from_file(path, 'yours') for path in paths]
     return sorted(found + downloadable(own), key=lambda entry: entry.is_demonstration)
 

@@ -123,6 +123,7 @@ def _show_progress(steps: Generator[Any, None, Audit], *, quiet: bool) -> Audit:
     columns = (TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     shown = sys.stderr.isatty() and not quiet
+    warnings: set[str] = set()  # each reading of the images has its own
     with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         task = progress.add_task('Starting', total=1.0)
         while True:
@@ -133,7 +134,8 @@ def _show_progress(steps: Generator[Any, None, Audit], *, quiet: bool) -> Audit:
                 return result
             if isinstance(event, AuditProgress):
                 progress.update(task, description=event.doing, completed=event.fraction)
-            elif isinstance(event, WarningRaised):
+            elif isinstance(event, WarningRaised) and event.text not in warnings:
+                warnings.add(event.text)
                 print_line(console, event.text)
 
 

@@ -92,10 +92,13 @@ def classify(
     if heatmap is None and (against or method != explanation_methods.DEFAULT_METHOD):
         raise typer.BadParameter('--method and --against are for heatmaps: add --heatmap DIR.')
     if heatmap is not None:
+        from napari_cxr.scoring import ScoringError
+        from napari_cxr.scoring.scoring_checks import make_result_folder
+
         try:
-            heatmap.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise typer.BadParameter(f'{heatmap}: {error.strerror}') from None
+            make_result_folder(heatmap)
+        except ScoringError as error:
+            raise typer.BadParameter(str(error), param_hint='--heatmap') from None
     decoder = shared_decoder()
     decoder.start()  # while the network is being loaded
     classifier = load_model(model, device, backend)

@@ -110,8 +110,9 @@ def open_ledgers(place: Path, fingerprint: str) -> tuple[EvaluationLedger, Evalu
             ) from None
         except OSError as error:
             raise ListingError(
-                f'The ledger {path} cannot be opened ({error.strerror}). It says how often one '
-                'has looked at these images.'
+                f'{path.parent} cannot be read ({error.strerror}), but a file in it may say how '
+                'often one has looked at these images. Make it readable; if it is in a home that '
+                'is not yours, name one of your own in the variable HOME.'
             ) from None
     return found[0], found[1]
 

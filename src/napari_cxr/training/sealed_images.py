@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,12 +85,19 @@ def sealed_sets() -> list[SealedSet]:
     Raises
     ------
     ValueError
-        If the file of one is damaged: a seal must not go unnoticed.
+        If the folder cannot be read or a file is damaged: a seal must not go unnoticed.
     """
     folder = _folder()
-    if not folder.is_dir():
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith('.json'))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [_read(path) for path in sorted(folder.glob('*.json'))]
+    except OSError as error:
+        raise ValueError(
+            f'{folder} cannot be read ({error.strerror}), so nobody knows which images are '
+            'sealed. Make it readable, or name a home of your own in the variable HOME.'
+        ) from None
+    return [_read(folder / name) for name in names]
 
 
 def _read(path: Path) -> SealedSet:
