@@ -102,6 +102,8 @@ def imported(folder) -> set[str]:
                 found |= {alias.name.partition('.')[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.partition('.')[0])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == 'import_library':
+                found.add(ast.literal_eval(node.args[0]))
     return found - set(sys.stdlib_module_names) - {'napari_cxr'}
 
 
