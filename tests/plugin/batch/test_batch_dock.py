@@ -311,6 +311,33 @@ def test_what_is_dropped_is_taken(dock, folder):
     assert dock.panel.setup.images.paths == (str(folder),) and dock.panel.start.isEnabled()
 
 
+def test_the_setup_opens_over_nothing_that_was_said_of_saved_files(qtbot, own_plugin, models):
+    panel = BatchPanel('dark')
+    area = PanelScrollArea(panel)
+    qtbot.addWidget(area)
+    area.resize(310, 570)
+    panel.show_table(True)
+    panel.head.set_open(False)
+    with qtbot.waitExposed(area):
+        area.show()
+    panel.progress.show_summary(
+        '42 of 60 files were scored. ' * 4, 18, resumable=False, saveable=True
+    )
+    panel.progress.warn('The model was trained on 10 of these 42 images. ' * 3)
+    panel.show_message('Saved to /ward/a/long/name/of/a/folder/scores.parquet')
+    panel.saved.show_saved(ExportResult('/ward/labels', 9, ('Left out: 1 image.',) * 5), True)
+    assert panel.saved.isVisible() and panel.status.isVisible()
+    panel.head.set_open(True)
+    assert panel.saved.isHidden() and panel.status.isHidden()
+
+    def lie_apart():
+        warning = panel.progress.warning
+        below = warning.mapTo(panel, QPoint(0, warning.height())).y()
+        return panel.tabs.isVisible() and panel.tabs.mapTo(panel, QPoint()).y() >= below
+
+    qtbot.waitUntil(lie_apart)
+
+
 @pytest.mark.parametrize(('included', 'numbers'), [(False, [0]), (True, [0, 1])])
 def test_a_cell_lists_the_images_that_it_counts(qtbot, own_plugin, models, included, numbers):
     panel = BatchPanel('dark')

@@ -326,6 +326,7 @@ class BatchPanel(QWidget):
         self.activity.setObjectName('quiet')
         self.tabs.setCornerWidget(self.activity)
         self._lay_out()
+        self.head.toggled.connect(self._clear_saved)
         self.head.toggled.connect(self._arrange)
         self.progress.failures_wanted.connect(self._show_failures)
         self.metrics.cell_chosen.connect(self._show_cell)
@@ -433,6 +434,12 @@ class BatchPanel(QWidget):
         """Show what was done; an empty string hides the message."""
         self.status.setText(text)
         self.status.setVisible(bool(text))
+
+    def _clear_saved(self) -> None:
+        """Clear what was said of saved files as soon as the setup opens, which needs the space."""
+        if self.head.is_open:
+            self.saved.clear()
+            self.show_message('')
 
     def hide_metrics(self, hidden: bool) -> None:
         """Shut the metrics, while the table is read blinded."""
