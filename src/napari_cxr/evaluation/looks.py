@@ -195,10 +195,11 @@ def _error(auc: Mapping[str, Any] | None) -> float:
 
 
 def _in_words(looks: int, configurations: int, models: int, kind: str, at_most: float) -> str:
+    times = 'twice' if looks == 2 else f'{looks:,} times'
     said = (
         'This is the first evaluation on these images, with '
         if looks == 1
-        else f'These images have been looked at {looks:,} times, with '
+        else f'These images have been looked at {times}, with '
     )
     said += f'{configurations:,} configuration{"s" * (configurations != 1)} of '
     said += f'{models:,} model{"s" * (models != 1)}.'

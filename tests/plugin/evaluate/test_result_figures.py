@@ -127,4 +127,3 @@ def test_what_a_result_is_worth_is_one_sentence_after_another():
     assert text.startswith('good, on 60 images')
     assert 'on 60 images, each counted as another patient.' in text
     assert 'A classifier that sees no anatomy reaches' in text and '(format only)' in text
-    assert text.endswith('Models have been evaluated on these images twice.')

@@ -37,7 +37,7 @@ def worth_headline(metrics: Mapping[str, Any], model: str) -> str:
 
 
 def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:
-    """Return what that figure is worth: patients, what sees no anatomy, and looks.
+    """Return what that figure is worth: patients, and what sees no anatomy.
 
     Parameters
     ----------
@@ -54,10 +54,6 @@ def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:
     if name := best_baseline(metrics):
         value = metrics['baselines'][name]['auc']['value']
         said += f' A classifier that sees no anatomy reaches {value:.3f} ({name}).'
-    looks = metrics['looks'].get('looks', 0)
-    if looks:
-        times = {1: 'once', 2: 'twice'}.get(looks, f'{looks:,} times')
-        said += f' Models have been evaluated on these images {times}.'
     return said
 
 
