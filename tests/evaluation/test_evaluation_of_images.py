@@ -15,7 +15,8 @@ from napari_cxr.evaluation.evaluation_events import (
     EvaluationWarned,
 )
 from napari_cxr.evaluation.evaluation_images import list_images
-from napari_cxr.evaluation.evaluation_run import EvaluationSettings, ModelToEvaluate, evaluate
+from napari_cxr.evaluation.evaluation_run import evaluate
+from napari_cxr.evaluation.evaluation_settings import EvaluationSettings, ModelToEvaluate
 from napari_cxr.evaluation.measuring import MeasuringSettings
 from napari_cxr.scoring import ListingError, ScoringSettings, prepare_here
 from napari_cxr.training.training_image import read_in_process

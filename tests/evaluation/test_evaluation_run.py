@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_cxr.evaluation.evaluation_events import EvaluationFinished
-from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_scores
+from napari_cxr.evaluation.evaluation_run import evaluate_scores
+from napari_cxr.evaluation.evaluation_settings import EvaluationSettings
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
 from napari_cxr.evaluation.recomputing import recompute
 from napari_cxr.evaluation.report import near_tie_text

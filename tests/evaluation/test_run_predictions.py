@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from napari_cxr.evaluation.evaluation_events import EvaluationFinished
-from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_run
+from napari_cxr.evaluation.evaluation_run import evaluate_run
+from napari_cxr.evaluation.evaluation_settings import EvaluationSettings
 from napari_cxr.evaluation.measuring import MeasuringSettings
 from napari_cxr.evaluation.run_predictions import is_run_folder, read_run
 from napari_cxr.scoring import ListingError

@@ -29,7 +29,7 @@ from napari_cxr.cli.terminal_output import echo, echo_path
 
 if TYPE_CHECKING:
     from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationFinished
-    from napari_cxr.evaluation.evaluation_run import ModelToEvaluate
+    from napari_cxr.evaluation.evaluation_settings import ModelToEvaluate
 
 __all__ = ['evaluate']
 
@@ -152,12 +152,9 @@ def evaluate(
     """
     from napari_cxr.checkpoint import CheckpointError
     from napari_cxr.evaluation.evaluation_images import list_images
-    from napari_cxr.evaluation.evaluation_run import (
-        EvaluationSettings,
-        evaluate_run,
-        evaluate_scores,
-    )
     from napari_cxr.evaluation.evaluation_run import evaluate as run
+    from napari_cxr.evaluation.evaluation_run import evaluate_run, evaluate_scores
+    from napari_cxr.evaluation.evaluation_settings import EvaluationSettings
     from napari_cxr.evaluation.run_predictions import is_run_folder
     from napari_cxr.scoring import CannotWrite, ListingError, ScoringError
     from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
@@ -289,7 +286,7 @@ def _is_score_table(path: str) -> bool:
 
 def _model_to_evaluate(name: str, device: str, backend: str) -> ModelToEvaluate:
     from napari_cxr.checkpoint import catalog, read_card
-    from napari_cxr.evaluation.evaluation_run import ModelToEvaluate
+    from napari_cxr.evaluation.evaluation_settings import ModelToEvaluate
 
     path = catalog.resolve(name)
     return ModelToEvaluate(path, read_card(path), lambda: load_model(name, device, backend))

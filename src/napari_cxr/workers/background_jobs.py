@@ -183,7 +183,7 @@ def evaluate(
     workers : int, optional
         Processes that decode; as many as there are cores by default.
     **settings
-        As `napari_cxr.evaluation.evaluation_run.EvaluationSettings.of` takes them.
+        As `napari_cxr.evaluation.evaluation_settings.EvaluationSettings.of` takes them.
 
     Yields
     ------
@@ -191,11 +191,8 @@ def evaluate(
         What the evaluation says; the last one is `EvaluationFinished`.
     """
     from napari_cxr.evaluation.evaluation_images import list_images
-    from napari_cxr.evaluation.evaluation_run import (
-        EvaluationSettings,
-        ModelToEvaluate,
-        evaluate,
-    )
+    from napari_cxr.evaluation.evaluation_run import evaluate
+    from napari_cxr.evaluation.evaluation_settings import EvaluationSettings, ModelToEvaluate
     from napari_cxr.workers.classifier_jobs import loaded_classifier
     from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
 
@@ -224,7 +221,8 @@ def evaluate_scores(
 
     See `napari_cxr.evaluation.evaluation_run.evaluate_scores`.
     """
-    from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_scores
+    from napari_cxr.evaluation.evaluation_run import evaluate_scores
+    from napari_cxr.evaluation.evaluation_settings import EvaluationSettings
 
     how = EvaluationSettings.of(**settings)
     with closing(evaluate_scores(tables, out, how)) as events:
