@@ -24,6 +24,7 @@ from napari_cxr.settings_file import parse_json, read_settings
 
 __all__ = [
     'POINTS',
+    'SPACING_KINDS',
     'MeasuredImage',
     'Measurement',
     'angle_between',
@@ -43,7 +44,7 @@ _VERSION = 1
 #: More than a person draws on one radiograph.
 _MOST = 1000
 #: What a spacing is worth, in so few words that they fit beside a line.
-_KINDS = {
+SPACING_KINDS = {
     SpacingSource.CALIBRATED: 'calibrated',
     SpacingSource.AS_STATED: 'as stated',
     SpacingSource.DETECTOR: 'at the detector',
@@ -179,7 +180,7 @@ def result_text(measurement: Measurement, geometry: Geometry, *, sizes: bool = T
         return 'CTR –'
     if not sizes:
         return f'CTR {number:.2f}'
-    kind = _KINDS.get(geometry.source, '')
+    kind = SPACING_KINDS.get(geometry.source, '')
     unit = f'mm {kind}'.strip() if geometry.spacing else 'px'
     return f'CTR {number:.2f} ({heart:.0f} / {thorax:.0f} {unit})'
 
@@ -188,7 +189,7 @@ def _length_text(number: float, geometry: Geometry) -> str:
     if not geometry.spacing:
         return f'{number:.0f} px'
     digits = 1 if number < 100 else 0
-    kind = _KINDS.get(geometry.source, '')
+    kind = SPACING_KINDS.get(geometry.source, '')
     return f'{number:.{digits}f} mm {kind}'.strip()
 
 

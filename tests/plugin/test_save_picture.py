@@ -7,10 +7,12 @@ from made_up_lungs import lung_field, made_up_answer
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 
+from napari_cxr.correction import Correction
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.lungs_layer import lungs_layer
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.save_picture import SavePictureDock, picture_parts, render_picture
 from napari_cxr.radiograph import Radiograph
 
@@ -49,6 +51,16 @@ def render(viewer, base, overlays=True, scale=(1, 1), longest=None):
 def saved(qtbot, dock):
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.form.call_button.native.click()
+
+
+def test_a_picture_is_mirrored_and_turned_as_the_view_is(qtbot, viewer, base, dock):
+    upright = render(viewer, base)
+    views_of(viewer).correct(base, Correction(mirrored=True))
+    views_of(viewer).correct(base, Correction(turns=1))
+    saved(qtbot, dock)
+    picture = iio.imread(dock.form.file.value.parent / 'radiograph.png')
+    # Left and right exchanged; then the bottom left corner has come to the top left.
+    np.testing.assert_array_equal(picture, np.rot90(upright[:, ::-1], -1))
 
 
 def test_a_radiograph_alone_is_as_its_window_shows_it(viewer, base):

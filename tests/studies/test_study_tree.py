@@ -3,6 +3,8 @@
 from napari_cxr.dicom.header_summary import HeaderSummary
 from napari_cxr.studies.study_index import IndexedImage
 from napari_cxr.studies.study_tree import (
+    BY_DATE,
+    ORDERS,
     companion_view,
     group_studies,
     image_text,
@@ -42,6 +44,13 @@ def test_orders():
     assert [patient.key for patient in many] == ['q', 'p']
     assert [p.key for p in group_studies([OTHER, *ALL], 'Most studies')] == ['p', 'q']
     assert [p.key for p in group_studies([OTHER, *ALL])] == ['q', 'p']
+
+
+def test_patients_by_their_latest_date():
+    dates = {'theirs': '2021-03-04', 'new': '2020-12-31', 'old': '2019-01-01'}
+    found = group_studies([CURRENT, PRIOR, image('z', 'r', 'undated'), OTHER], BY_DATE, dates)
+    assert [patient.key for patient in found] == ['q', 'p', 'r']
+    assert BY_DATE in ORDERS
 
 
 def test_images_by_their_number():

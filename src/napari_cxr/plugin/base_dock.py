@@ -25,7 +25,7 @@ from napari_cxr.plugin.style import keep_space, quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.plugin.widgets.sections import fill_dock
-from napari_cxr.plugin.widgets.text import InlineMessage
+from napari_cxr.plugin.widgets.text import InlineMessage, plain_tip
 
 __all__ = ['Dock', 'FormDock', 'ImageDock', 'dropped_files']
 
@@ -95,8 +95,15 @@ class FormDock(Dock):
         form.call_button.native.setObjectName('accent')
         form.call_button.native.setMinimumHeight(34)
         form.margins = (0, 0, 0, 0)
-        form.file.choose_btn.text = 'Choose…'
-        form.file.line_edit.native.setAccessibleName(form.file.label)
+        choose, path = form.file.choose_btn, form.file.line_edit.native
+        choose.text = '…'  # as beside all fields for files, so that the path has the width
+        choose.native.setToolTip('Choose…')
+        choose.native.setAccessibleName('Choose')
+        choose.native.setMaximumWidth(36)
+        path.setAccessibleName(form.file.label)
+        path.textChanged.connect(lambda text: path.setToolTip(plain_tip(text)))
+        # The name at the end says more than the folders before it.
+        path.editingFinished.connect(lambda: path.end(False))
         fill_dock(self, form.native, self.status, self.message)
 
     @property

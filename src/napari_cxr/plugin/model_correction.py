@@ -129,6 +129,7 @@ def apply_correction(viewer: ViewerModel, layer: Image, corrected: CorrectedRadi
             viewer.layers.remove(other)
         else:
             _follow(other, layer, correction, matrix, (rows, columns), inverted)
+    views.drawings.begin_anew(layer)
     if correction.turns % 2:
         watch_viewer(viewer).fit(layer)
     views.changed.emit(layer)

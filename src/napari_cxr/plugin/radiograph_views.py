@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.correction import Correction
 from napari_cxr.plugin.docks import dock_signals, unwrap_viewer
+from napari_cxr.plugin.drawing_history import DrawingHistory, Step
 from napari_cxr.plugin.layers import is_base_image, is_local_contrast, lying_on
 from napari_cxr.plugin.lungs_controller import chosen_radiograph
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
@@ -77,8 +79,10 @@ class RadiographViews(QObject):
         super().__init__()
         self._viewer = weakref.ref(viewer)
         self._lies: WeakKeyDictionary[Image, Correction] = WeakKeyDictionary()
-        self._first: WeakKeyDictionary[Image, ViewState] = WeakKeyDictionary()
-        self._steps: WeakKeyDictionary[Image, list[ViewState]] = WeakKeyDictionary()
+        self._steps: WeakKeyDictionary[Image, list[Step]] = WeakKeyDictionary()
+        self._undone: WeakKeyDictionary[Image, list[Step]] = WeakKeyDictionary()
+        #: Makes steps of what is drawn on radiographs.
+        self.drawings = DrawingHistory(self.add_step, self)
         layers = viewer.layers
         layers.events.inserted.connect(self._layers_changed)
         layers.events.removed.connect(self._layer_removed)
@@ -127,11 +131,15 @@ class RadiographViews(QObject):
 
     def remember(self, base: Image) -> None:
         """Keep how a radiograph is shown now, as the next step to take back."""
-        state = self.state(base)
-        self._first.setdefault(base, state)
+        self.add_step(base, self._step(base, self.state(base)))
+
+    def add_step(self, base: Image, step: Step) -> None:
+        """Keep something as the next step to take back of a radiograph."""
         steps = self._steps.setdefault(base, [])
-        steps.append(state)
+        steps.append(step)
         del steps[:-_MOST_STEPS]
+        self._undone.pop(base, None)
+        self.changed.emit(base)
 
     def state(self, base: Image) -> ViewState:
         """Return how a radiograph is shown now."""
@@ -147,11 +155,23 @@ class RadiographViews(QObject):
         """Return whether there is a step to take back."""
         return base is not None and bool(self._steps.get(base))
 
+    def can_redo(self, base: Image | None) -> bool:
+        """Return whether a step was taken back, and nothing done since."""
+        return base is not None and bool(self._undone.get(base))
+
     def undo(self, base: Image) -> None:
-        """Take back the last thing that was done to a view."""
+        """Take back the last thing that was done to a view, or drawn on it."""
         steps = self._steps.get(base)
         if steps:
-            self._restore(base, steps.pop())
+            self._undone.setdefault(base, []).append(steps.pop()())
+            self.changed.emit(base)
+
+    def redo(self, base: Image) -> None:
+        """Do again what was taken back last."""
+        undone = self._undone.get(base)
+        if undone:
+            self._steps.setdefault(base, []).append(undone.pop()())
+            self.changed.emit(base)
 
     def reset(self, base: Image) -> None:
         """Show a radiograph as its file says; can be undone."""
@@ -181,8 +201,8 @@ class RadiographViews(QObject):
     def forget(self, base: Image) -> None:
         """Forget what was done to a view: its layer shows other pixels, upright and as read."""
         lies = self._lies.pop(base, Correction())
-        self._first.pop(base, None)
         self._steps.pop(base, None)
+        self._undone.pop(base, None)
         self._move(base, lies.inverse())
         self.changed.emit(base)
 
@@ -215,6 +235,18 @@ class RadiographViews(QObject):
         ends = base.extent.world[:, -2:]
         watch_viewer(viewer).move(base, correction.about(ends.mean(axis=0)))
 
+    def _step(self, base: Image, state: ViewState) -> Step:
+        """Return what shows a radiograph as it was; it does not keep the layer alive."""
+        return partial(self._show_state, weakref.ref(base), state)
+
+    def _show_state(self, reference: weakref.ref[Image], state: ViewState) -> Step:
+        base = reference()
+        if base is None:
+            return partial(self._show_state, reference, state)
+        now = self.state(base)
+        self._restore(base, state)
+        return self._step(base, now)
+
     def _restore(self, base: Image, state: ViewState) -> None:
         now = self.lies(base)
         self._turn(base, now.inverse().then(state.lies))
@@ -225,7 +257,6 @@ class RadiographViews(QObject):
                 base.colormap = state.colormap
         for layer in self.contrast_layers(base):
             layer.visible = state.contrast
-        self.changed.emit(base)
 
     def _image_changing(self, layer: Any) -> None:
         """Start anew with a layer that is about to show another radiograph."""

@@ -26,6 +26,7 @@ from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.layers import KEY, lay_on, path_of
 from napari_cxr.plugin.lungs_controller import chosen_radiograph
+from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.source_file import shows_other_pixels
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.sections import fill_dock
@@ -169,6 +170,8 @@ class RegionsDock(Dock):
             lay_on(layer, base)
         self._load(base, shapes, points)
         self._drawn[base] = shapes, points
+        for layer in (shapes, points):
+            views_of(self.viewer).drawings.follow(layer)
         self.viewer.layers.append(shapes)
         self.viewer.layers.append(points)
         return shapes, points

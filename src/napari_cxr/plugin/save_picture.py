@@ -1,8 +1,9 @@
 """The command "Save picture…": a radiograph with what lies on it, as a PNG file.
 
 The picture is computed from the layers and not taken from the screen: it has the pixels of the
-radiograph, whatever the size of the window. It holds no text and no metadata. Annotations
-are types here and not text, because magicgui makes the form of them.
+radiograph, whatever the size of the window, and is mirrored and turned as the view is. It holds
+no text and no metadata. Annotations are types here and not text, because magicgui makes the form
+of them.
 """
 
 import os
@@ -17,12 +18,14 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtWidgets import QFileDialog
 
+from napari_cxr.correction import NO_CORRECTION, Correction
 from napari_cxr.plugin.background import Failure, JobOutcome
 from napari_cxr.plugin.base_dock import FormDock
 from napari_cxr.plugin.layers import lying_on, name_without_identity
 from napari_cxr.plugin.lungs_controller import chosen_radiograph
 from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiograph_views import views_of
 
 __all__ = ['SIZES', 'SavePictureDock', 'free_name', 'picture_parts', 'render_picture']
 
@@ -83,6 +86,7 @@ def render_picture(
     shape: tuple[int, int],
     scale: tuple[float, float],
     longest: int | None,
+    lies: Correction = NO_CORRECTION,
 ) -> np.ndarray:
     """Draw parts over each other.
 
@@ -96,6 +100,9 @@ def render_picture(
         Height and width of a pixel.
     longest : int, optional
         Pixels of the picture's longer side; by default the radiograph's own pixels.
+    lies : Correction
+        How the view is mirrored and turned, see `RadiographViews.lies`; its polarity is in the
+        colours of the parts.
 
     Returns
     -------
@@ -114,10 +121,10 @@ def render_picture(
     if longest is not None:
         size *= min(1, longest / size.max())
     rows, columns = (max(1, round(side)) for side in size)
-    if (rows, columns) == shape:
-        return picture
-    resized = Picture.fromarray(picture).resize((columns, rows), Picture.Resampling.LANCZOS)
-    return np.asarray(resized)
+    if (rows, columns) != shape:
+        resized = Picture.fromarray(picture).resize((columns, rows), Picture.Resampling.LANCZOS)
+        picture = np.asarray(resized)
+    return lies.apply(picture, colour=True)
 
 
 class SavePictureDock(FormDock):
@@ -146,9 +153,9 @@ class SavePictureDock(FormDock):
                 'tooltip': 'Draw heatmap, outline and lungs too, where they are visible',
             },
             size={
-                'label': 'Longer side',
+                'label': 'Size',
                 'choices': list(SIZES),
-                'tooltip': 'Size of the picture; it is never larger than the radiograph',
+                'tooltip': 'Pixels of the longer side; never more than those of the radiograph',
             },
             replace={
                 'label': 'Replace an existing file',
@@ -198,7 +205,8 @@ class SavePictureDock(FormDock):
             self.show_problem(str(error))
             return
         shape = (base.data[0] if base.multiscale else base.data).shape[:2]
-        draw = partial(render_picture, parts, shape, tuple(base.scale[-2:]), SIZES[size])
+        lies = views_of(self.viewer).lies(base)
+        draw = partial(render_picture, parts, shape, tuple(base.scale[-2:]), SIZES[size], lies)
         self.start_job(
             partial(_write, file, draw), 'Saving the picture', 'Saving…', partial(self._take, file)
         )
@@ -222,6 +230,7 @@ class SavePictureDock(FormDock):
         folder = Path(preferences('layers').picture_folder or Path.home())
         self._suggested = str(free_name(folder, stem or 'radiograph'))
         self.form.file.value = self._suggested
+        self.form.file.line_edit.native.end(False)
 
     def _choose_file(self) -> None:
         start = str(self.form.file.value or self._suggested)
@@ -229,6 +238,7 @@ class SavePictureDock(FormDock):
         if chosen:
             self.form.file.value = chosen if Path(chosen).suffix else f'{chosen}.png'
             self.form.replace.value = Path(chosen).exists()  # the dialog has asked
+            self.form.file.line_edit.native.end(False)
 
 
 def _write(file: Path, draw: Callable[[], np.ndarray]) -> Failure | None:

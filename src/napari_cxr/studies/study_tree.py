@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import dirname
 from typing import Any
@@ -11,6 +11,7 @@ from napari_cxr.radiograph import View
 from napari_cxr.studies.study_index import IndexedImage
 
 __all__ = [
+    'BY_DATE',
     'ORDERS',
     'Patient',
     'Series',
@@ -94,7 +95,9 @@ class Patient:
         return self.studies[0].taken
 
 
-def group_studies(images: Iterable[IndexedImage], order: str = '') -> list[Patient]:
+def group_studies(
+    images: Iterable[IndexedImage], order: str = '', dates: Mapping[str, str] | None = None
+) -> list[Patient]:
     """Group images by patient, study and series.
 
     Images without a Patient ID are grouped by study, so that nobody's images are pooled with
@@ -106,6 +109,9 @@ def group_studies(images: Iterable[IndexedImage], order: str = '') -> list[Patie
         In the order of their files.
     order : str
         One of `ORDERS`; by default that of the files.
+    dates : mapping of str to str, optional
+        Days of studies by their key, as they are written in headers or with hyphens, for
+        `BY_DATE`. Patients without one come last.
     """
     patients: dict[str, Patient] = {}
     studies: dict[tuple[str, str], Study] = {}
@@ -136,6 +142,12 @@ def group_studies(images: Iterable[IndexedImage], order: str = '') -> list[Patie
     key = ORDERS.get(order)
     if key is not None:
         found.sort(key=key)
+    elif order == BY_DATE:
+        known = dates or {}
+        found.sort(
+            key=lambda patient: max(known.get(study.key, '') for study in patient.studies),
+            reverse=True,
+        )
     return found
 
 
@@ -160,9 +172,13 @@ def _series_number(image: IndexedImage) -> int:
     return image.header.series_number if image.header else 0
 
 
+#: By the latest study, the latest first; needs the dates themselves.
+BY_DATE = 'Latest date'
+
 #: What patients can be sorted by, as a person reads it.
 ORDERS: dict[str, Callable[[Patient], Any] | None] = {
     'Folder order': None,
+    BY_DATE: None,
     'Most studies': lambda patient: -len(patient.studies),
     'Most images': lambda patient: -len(patient.images),
     'Patient': lambda patient: patient.key,

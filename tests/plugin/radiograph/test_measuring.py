@@ -186,3 +186,91 @@ def test_the_dock_lists_saves_loads_and_removes(qtbot, viewer, base, own_plugin,
     assert found == (Measurement('length', ((0, 0), (0, 10))),)
     with pytest.raises(ValueError, match='holds no measurements'):
         write(str(tmp_path / 'x.json'), [np.zeros((2, 2))], {'shape_type': 'line'})
+
+
+def test_what_is_drawn_moved_and_deleted_is_undone_and_done_again(viewer, base, mouse):
+    tools = tools_of(viewer)
+    tools.act('measure_length')
+    mouse.press(10, 10)
+    mouse.move(20, 10)
+    mouse.move(40, 50)
+    mouse.release(40, 50)
+    layer = tools.measure.layer_of(base)
+    drawn = measurements_in(layer)
+    mouse.press(40, 50)
+    mouse.move(30, 60)
+    mouse.move(10, 70)
+    mouse.release(10, 70)
+    moved = measurements_in(layer)
+    assert moved != drawn
+    tools.act('invert')
+    viewer.cursor.position = base.data_to_world((10.5, 40))  # on the line
+    tools.act('delete_measurement')
+    assert measurements_in(layer) == []
+    tools.act('undo')
+    assert measurements_in(layer) == moved and texts(layer) == ['30.0 mm calibrated']
+    tools.act('undo')
+    assert not tools.views.lies(base) and measurements_in(layer) == moved
+    tools.act('undo')  # a whole drag is one step
+    assert measurements_in(layer) == drawn and texts(layer) == ['25.0 mm calibrated']
+    tools.act('undo')
+    assert measurements_in(layer) == [] and not tools.views.can_undo(base)
+    for _ in range(4):
+        tools.act('redo')
+    assert measurements_in(layer) == [] and tools.views.lies(base).inverted
+    tools.act('undo')
+    tools.act('mirror')  # something new: nothing is done again any more
+    assert not tools.views.can_redo(base) and measurements_in(layer) == moved
+
+
+def test_undo_while_drawing_leaves_off(viewer, base, mouse):
+    tools = tools_of(viewer)
+    tools.act('invert')
+    tools.act('measure_angle')
+    mouse.click(10, 10)
+    mouse.move(20, 10)
+    tools.act('undo')
+    assert not tools.measure.kind and measurements_in(tools.measure.layer_of(base)) == []
+    assert tools.views.lies(base).inverted
+    tools.act('undo')
+    assert not tools.views.lies(base) and not tools.views.can_undo(base)
+
+
+def test_a_shape_of_naparis_own_tools_is_undone(qtbot, viewer, base):
+    tools = tools_of(viewer)
+    tools.measure.add(base, [Measurement('length', ((10, 10), (10, 30)))])
+    layer = tools.measure.layer_of(base)
+    layer.add_lines([[40, 10], [40, 50]])
+    steps = []
+    tools.views.drawings.stepped.connect(steps.append)
+    qtbot.waitUntil(lambda: steps == [base])
+    qtbot.waitUntil(lambda: texts(layer) == ['10.0 mm calibrated', '20.0 mm calibrated'])
+    layer.selected_data = {0, 1}
+    layer.remove_selected()
+    qtbot.waitUntil(lambda: len(steps) == 2)
+    assert measurements_in(layer) == []
+    tools.act('undo')
+    assert len(measurements_in(layer)) == 2
+    qtbot.waitUntil(lambda: texts(layer) == ['10.0 mm calibrated', '20.0 mm calibrated'])
+    assert len(steps) == 2
+    tools.act('undo')
+    assert measurements_in(layer) == [Measurement('length', ((10, 10), (10, 30)))]
+
+
+def test_after_a_turn_for_the_model_no_step_puts_lines_where_they_were(qtbot, viewer, base):
+    tools = tools_of(viewer)
+    tools.measure.add(base, [Measurement('length', ((10, 10), (10, 30)))])
+    tools.act('mirror')
+    with qtbot.waitSignal(tools.switched):
+        tools.act('use_view_for_model')
+    (line,) = measurements_in(tools.measure.layer_of(base))
+    assert line.points == ((10, 89), (10, 69)) and not tools.views.can_undo(base)
+
+
+def test_a_click_beside_every_line_deletes_nothing(viewer, base):
+    tools = tools_of(viewer)
+    tools.measure.add(base, [Measurement('angle', ((10, 10), (10, 60), (60, 60)))])
+    for place, left in (((40, 20), 1), ((40, 61), 0)):
+        viewer.cursor.position = base.data_to_world(place)
+        tools.act('delete_measurement')
+        assert len(measurements_in(tools.measure.layer_of(base))) == left

@@ -218,3 +218,23 @@ def test_frames_are_mirrored_together(qapp):
     assert np.allclose(stack.data_to_world((2, 4, 0)), (2, 4, 29))
     tools_of(viewer).act('undo')
     assert np.allclose(stack.affine, np.eye(4))
+
+
+def test_the_status_bar_has_the_values_under_the_cursor_whatever_is_selected(viewer, base):
+    tools_of(viewer)
+    told = []
+    viewer.events.status.connect(lambda event: told.append(event.value), position='last')
+    viewer.cursor.position = base.data_to_world((3, 7))
+    viewer.status = {'layer_base': 'chest', 'value': '157', 'coordinates': ' [3 7]: 157'}
+    assert isinstance(viewer.status, dict)  # the mouse is elsewhere
+    viewer.mouse_over_canvas = True
+    expected = f'chest   {pixel_value(base, base, (0.6, 1.4))} · 0.2 mm a pixel at the detector'
+    viewer.status = {'layer_base': 'chest', 'value': '157', 'coordinates': ' [3 7]: 157 '}
+    assert viewer.status == expected and told[-1] == expected
+    points = viewer.add_points([[0, 0]], name='mine')
+    viewer.layers.selection.active = points
+    viewer.status = {'layer_base': 'mine', 'value': '0', 'coordinates': ' [3 7]: 0'}
+    assert viewer.status == f'{expected}   mine: 0'
+    viewer.cursor.position = (99.0, 99.0)
+    viewer.status = 'beside it'
+    assert viewer.status == 'beside it'

@@ -10,6 +10,7 @@ from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.studies import image_opener
 from napari_cxr.plugin.studies.dock import StudiesDock
 from napari_cxr.samples import write_phantom_dicom
+from napari_cxr.studies.study_tree import BY_DATE
 
 WAIT = 90_000
 
@@ -51,14 +52,14 @@ def dock(qtbot, own_plugin, folder):
 
 def texts(dock, above=None):
     """The rows of the tree, with those below them."""
-    above = dock.model.root if above is None else above
+    above = dock.tree.rows.root if above is None else above
     return [(node.text, texts(dock, node)) for node in above.children]
 
 
 def click(qtbot, dock, name):
-    node = next(n for n in dock.model.root.images() if n.image.path.endswith(name))
+    node = next(n for n in dock.tree.rows.root.images() if n.image.path.endswith(name))
     with qtbot.waitSignal(dock.opener.shown, timeout=WAIT):
-        dock.tree.clicked.emit(dock.model.index_of(node))
+        dock.tree.clicked.emit(dock.tree.rows.index_of(node))
 
 
 def visible(dock):
@@ -80,18 +81,31 @@ def test_names_while_the_switch_is_on(qtbot, dock):
     qtbot.waitUntil(lambda: '4711' in texts(dock)[0][0], timeout=WAIT)
     assert texts(dock)[0][0].startswith('<b>Doe</b> Jane · 4711')
     assert texts(dock)[0][1][0][0].startswith('2024-03-21')
+    at = dock.order.findText(BY_DATE)
+    assert dock.order.model().item(at).isEnabled()
+    dock.order.setCurrentIndex(at)
     dock.search.setText('jane')
     dock._refresh()
-    assert len(list(dock.model.root.images())) == 3
+    assert len(list(dock.tree.rows.root.images())) == 3
     dock.names.setChecked(False)
     assert '4711' not in repr(texts(dock))
+    # Without dates on screen nothing is sorted by them.
+    assert dock.order.currentIndex() == 0 and not dock.order.model().item(at).isEnabled()
     assert not StudiesDock(ViewerModel()).names.isChecked()
 
 
 def test_a_search_keeps_what_fits(dock):
     dock.search.setText('EARLIER pa')
     dock._refresh()
-    assert [node.image.path[-3:] for node in dock.model.root.images()] == ['IM2']
+    assert [node.image.path[-3:] for node in dock.tree.rows.root.images()] == ['IM2']
+
+
+def test_a_click_on_a_study_opens_its_first_image(qtbot, dock):
+    (patient,) = dock.tree.rows.root.children
+    for row, shown in ((patient.children[1], 2), (patient, 0)):
+        with qtbot.waitSignal(dock.opener.shown, timeout=WAIT):
+            dock.tree.clicked.emit(dock.tree.rows.index_of(row))
+        assert visible(dock) == [shown]
 
 
 def test_a_click_opens_one_image(qtbot, dock):
@@ -181,4 +195,4 @@ def test_many_images_are_sorted_in_the_background(qtbot, dock, monkeypatch):
         dock._refresh()
         dock.search.setText('earlier')  # the last one counts
         dock._refresh()
-    assert [node.image.path[-3:] for node in dock.model.root.images()] == ['IM2']
+    assert [node.image.path[-3:] for node in dock.tree.rows.root.images()] == ['IM2']

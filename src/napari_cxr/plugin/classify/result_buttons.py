@@ -47,7 +47,7 @@ class ResultButtons(QWidget):
         self.more.setMenu(menu)
         #: What became of the last click.
         self.said = quiet_label()
-        keep_space(self.said, lines=1)
+        keep_space(self.said, lines=2)
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)

@@ -26,6 +26,7 @@ from napari_cxr.plugin.classify.result_view import headline_text, heatmap_text
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.layers import is_heatmap, lying_on, name_without_identity
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.result_picture import (
     ResultSummary,
     ResultValue,
@@ -133,7 +134,14 @@ class ResultOutput(QObject):
         shape = tuple((layer.data[0] if layer.multiscale else layer.data).shape[:2])
         name = ''.join(c if c.isalnum() else ' ' for c in summary.radiograph).lower().split()
         return _Shown(
-            partial(render_picture, parts, shape, tuple(layer.scale[-2:]), _LONGEST),
+            partial(
+                render_picture,
+                parts,
+                shape,
+                tuple(layer.scale[-2:]),
+                _LONGEST,
+                views_of(self._viewer).lies(layer),
+            ),
             summary,
             answer.heatmap(label),
             full_colour(answer.heatmaps),

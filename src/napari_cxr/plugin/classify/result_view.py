@@ -359,6 +359,7 @@ class ResultView(QWidget):
             self.headline,
             self.bars,
             self.legend,
+            self.output,
             self.demonstration,
             self.performance,
             self.cautions,
@@ -368,7 +369,6 @@ class ResultView(QWidget):
             self.remarks,
             self.details,
             self.checks,
-            self.output,
         ):
             inside.addWidget(widget)
         layout = QVBoxLayout(self)

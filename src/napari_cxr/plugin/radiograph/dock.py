@@ -104,7 +104,10 @@ class RadiographDock(Dock):
         )
         self.pixels.setAccessibleName('One to one')
         self.real = self._button('Real size', 'real_size', '')
-        self.undo = self._button('Undo', 'undo', 'Take back the last change of the view (Ctrl+Z)')
+        self.undo = self._button(
+            'Undo', 'undo', 'Take back the last change of the view, or what was drawn (Ctrl+Z)'
+        )
+        self.redo = self._button('Redo', 'redo', 'Do again what was taken back (Ctrl+Shift+Z)')
         self.reset = self._button('Reset', 'reset', 'Show the radiograph as its file says (Q)')
         self.seen = PlainLabel()
         self.seen.setWordWrap(True)
@@ -139,7 +142,7 @@ class RadiographDock(Dock):
                 (self.contrast, self.lens),
             ),
             self._row(self.fit, self.pixels, self.real),
-            self._row(self.undo, self.reset),
+            self._row(self.undo, self.redo, self.reset),
             separator_line(),
             self.seen,
             self.use_view,
@@ -240,6 +243,7 @@ class RadiographDock(Dock):
         self.contrast.setChecked(self.tools.has_local_contrast)
         self.lens.setChecked(self.tools.magnifying)
         self.undo.setEnabled(self.tools.views.can_undo(base))
+        self.redo.setEnabled(self.tools.views.can_redo(base))
         problem = real_size_problem(base) if base is not None else ''
         self.real.setEnabled(there and not problem)
         self.real.setToolTip(problem or 'As large as its spacing says, on this screen (Shift+D)')

@@ -12,6 +12,7 @@ from napari.layers import Image, Shapes
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cxr.measurements import POINTS, Measurement
+from napari_cxr.plugin.layers import base_of
 from napari_cxr.plugin.radiograph.measure_layer import (
     is_measurement_layer,
     measurement_layer,
@@ -84,6 +85,7 @@ class MeasureTool(QObject):
             layer = self.layer_of(base)
             if layer is not None:
                 show_measurements(layer, measurements_in(layer)[:-1])
+                self._views.drawings.hold(layer, False)
         self._end()
 
     def layer_of(self, base: Image) -> Shapes | None:
@@ -100,6 +102,7 @@ class MeasureTool(QObject):
         if layer is not None:
             show_measurements(layer, [*measurements_in(layer), *measurements])
             layer.visible = True
+            self._views.drawings.settle(layer)
         self.changed.emit()
 
     def remove(self, base: Image, at: int) -> None:
@@ -110,7 +113,32 @@ class MeasureTool(QObject):
             if 0 <= at < len(left):
                 del left[at]
                 show_measurements(layer, left)
+                self._views.drawings.settle(layer)
         self.changed.emit()
+
+    def remove_under_cursor(self) -> bool:
+        """Remove the measurement under the cursor; return whether there is one."""
+        viewer = self._viewer()
+        if viewer is None:
+            return False
+        place = np.asarray(viewer.cursor.position)[-2:]
+        reach = _REACH / viewer.scene.camera.zoom
+        for layer in reversed(viewer.layers):
+            if not (isinstance(layer, Shapes) and is_measurement_layer(layer) and layer.visible):
+                continue
+            base = base_of(layer)
+            if base is None or not is_under_cursor(viewer, layer):
+                continue
+            for at, each in enumerate(measurements_in(layer)):
+                corners = [np.asarray(layer.data_to_world(point))[-2:] for point in each.points]
+                if each.kind == 'cardiothoracic ratio':
+                    lines = [corners[:2], corners[2:]]
+                else:
+                    lines = [corners[n : n + 2] for n in range(len(corners) - 1)]
+                if any(_distance(place, *line) <= reach for line in lines):
+                    self.remove(base, at)
+                    return True
+        return False
 
     # -- mouse --------------------------------------------------------------------------------
 
@@ -153,6 +181,8 @@ class MeasureTool(QObject):
         else:
             self._show(base, None)
             self._end()
+            if (layer := self.layer_of(base)) is not None:
+                self._views.drawings.hold(layer, False)
             self.changed.emit()
 
     def _moved(self, viewer: ViewerModel, event: Any) -> None:
@@ -166,6 +196,7 @@ class MeasureTool(QObject):
         layer = self._made_layer(base)
         if layer is None:
             return
+        self._views.drawings.hold(layer, True)
         points = list(self._points)
         first = len(points) == 1 and not self._drawn(layer)
         if provisional is not None:
@@ -207,16 +238,18 @@ class MeasureTool(QObject):
     ) -> Generator[None, None, None]:
         event.handled = True
         self._follow(layer)
+        self._views.drawings.hold(layer, True)
         yield
         while event.type == 'mouse_move':
             event.handled = True
             data = [np.array(corners) for corners in layer.data]
             if at >= len(data):
-                return
+                break
             data[at][corner] = np.asarray(layer.world_to_data(event.position))[-2:]
             layer.data = data
             refresh_results(layer)
             yield
+        self._views.drawings.hold(layer, False)
         self.changed.emit()
 
     # -- layers -------------------------------------------------------------------------------
@@ -238,6 +271,7 @@ class MeasureTool(QObject):
         """Keep the results right when napari's own tools move, add or remove a shape."""
         if layer not in self._followed:
             self._followed.add(layer)
+            self._views.drawings.follow(layer)
             layer.events.set_data.connect(self._shapes_changed)
 
     def _shapes_changed(self, event: Any) -> None:
@@ -255,6 +289,14 @@ class MeasureTool(QObject):
         if event.value is base and base is not None:
             self._end()
         self.changed.emit()
+
+
+def _distance(place: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
+    """Return how far a place is from a line, in units of the world."""
+    along = end - start
+    length = float(along @ along)
+    part = float(np.clip((place - start) @ along / length, 0, 1)) if length else 0.0
+    return float(np.linalg.norm(place - start - part * along))
 
 
 def _place(base: Image, event: Any) -> tuple[float, float]:

@@ -34,6 +34,7 @@ from napari_cxr.plugin.radiograph.local_contrast import (
 from napari_cxr.plugin.radiograph.magnifier import Magnifier, canvas_under_mouse
 from napari_cxr.plugin.radiograph.measure_tool import MeasureTool
 from napari_cxr.plugin.radiograph.ratio_proposal import propose_ratio
+from napari_cxr.plugin.radiograph.status_values import StatusValues
 from napari_cxr.plugin.radiograph.window_drag import WindowDrag
 from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.standard_windows import windows_of
@@ -56,6 +57,9 @@ KEYS = {
     'Shift-F': 'whole_pixels',
     'Shift-D': 'real_size',
     'Control-Z': 'undo',
+    'Control-Shift-Z': 'redo',
+    'Delete': 'delete_measurement',
+    'Backspace': 'delete_measurement',
     'M': 'measure_length',
     'Shift-M': 'measure_angle',
     'Shift-H': 'measure_ratio',
@@ -83,6 +87,7 @@ class RadiographTools(QObject):
         self.views = views_of(viewer)
         self.drag = WindowDrag(self.views)
         self.measure = MeasureTool(viewer, self.views)
+        self.status = StatusValues(viewer, self.views)
         self.magnifying = False
         self._lens: Magnifier | None = None
         self._equalising: set[int] = set()
@@ -180,10 +185,18 @@ class RadiographTools(QObject):
             self.switched.emit()
 
     def undo(self) -> None:
-        """Take back the last thing that was done to the view."""
+        """Take back the last thing that was done to the view, or drawn on it."""
         base = self.base
-        if base is not None and self.views.can_undo(base):
+        if self.measure.kind:
+            self.stop_measuring()
+        elif base is not None:
             self.views.undo(base)
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        base = self.base
+        if base is not None and not self.measure.kind:
+            self.views.redo(base)
 
     # -- size -------------------------------------------------------------------------------
 
@@ -298,6 +311,11 @@ class RadiographTools(QObject):
     def stop_measuring(self) -> None:
         """Leave off drawing a measurement."""
         self.measure.start('')
+
+    def delete_measurement(self) -> None:
+        """Remove the measurement under the cursor."""
+        if not self.measure.remove_under_cursor():
+            show_info('Point at a measurement to delete it.')
 
     def measure_ratio(self) -> None:
         """Propose the lines of the cardiothoracic ratio by the lung field."""

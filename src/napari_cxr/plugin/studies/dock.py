@@ -7,22 +7,26 @@ from functools import partial
 from pathlib import Path
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal
-from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtCore import QPoint, Qt, QTimer, Signal
+from qtpy.QtGui import (
+    QAction,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+    QShortcut,
+    QStandardItemModel,
+)
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QMenu,
     QProgressBar,
     QPushButton,
     QStackedWidget,
     QToolButton,
-    QTreeView,
     QVBoxLayout,
     QWidget,
 )
@@ -34,16 +38,17 @@ from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock, unwrap_viewer
 from napari_cxr.plugin.preferences import save_preferences
 from napari_cxr.plugin.reader import last_folder, open_paths
-from napari_cxr.plugin.score_table.thumbnails import ThumbnailCache
 from napari_cxr.plugin.studies.image_opener import ImageOpener
-from napari_cxr.plugin.studies.listing_job import NamesJob, StudyListing
-from napari_cxr.plugin.studies.study_model import StudyModel, StudyNode, study_rows
+from napari_cxr.plugin.studies.listing_job import StudyListing, StudyNames
+from napari_cxr.plugin.studies.study_model import StudyNode, study_rows
+from napari_cxr.plugin.studies.study_view import StudyView
 from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.widgets.recent_paths import RecentPaths
 from napari_cxr.plugin.widgets.sections import fill_dock
 from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage, SkippedFiles
 from napari_cxr.studies.study_index import IndexDone, IndexedImage, IndexGrown
 from napari_cxr.studies.study_tree import (
+    BY_DATE,
     ORDERS,
     Patient,
     companion_view,
@@ -53,8 +58,6 @@ from napari_cxr.studies.study_tree import (
 
 __all__ = ['StudiesDock']
 
-#: With more patients than this the tree opens with all of them folded.
-_UNFOLDED = 12
 #: Of more images than this the tree is made in the background.
 _AT_ONCE = 500
 #: Milliseconds between two looks of the tree at what has been found, and after a key of a search.
@@ -85,15 +88,11 @@ class StudiesDock(Dock):
         self._source: Path | None = None
         self._images: list[IndexedImage] = []
         self._patients: list[Patient] = []
-        self._identities: dict[str, Identity] = {}
         self._listing: StudyListing | None = None
-        self._naming: list[NamesJob] = []
-        self._asked: set[str] = set()
-        self._folds: dict[str, bool] = {}
+        self.identities = StudyNames(self)
         self._building: RunningJob | None = None
         self._stale = False
         self.opener = ImageOpener(self.viewer, self)
-        self.thumbnails = ThumbnailCache(self)
         self._build()
         self._connect()
 
@@ -129,22 +128,7 @@ class StudiesDock(Dock):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.order.setMinimumContentsLength(8)
-        self.model = StudyModel(self.thumbnails.get, self)
-        self.tree = QTreeView()
-        self.tree.setModel(self.model)
-        self.tree.setAccessibleName('Studies')
-        self.tree.setHeaderHidden(True)
-        self.tree.setIndentation(14)
-        self.tree.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.tree.setMinimumHeight(220)
-        header = self.tree.header()
-        if header is not None:
-            header.setStretchLastSection(False)
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-            header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.tree = StudyView()
         self.empty = quiet_label(_EMPTY)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         page = QWidget()
@@ -209,27 +193,14 @@ class StudiesDock(Dock):
         self._growing.setSingleShot(True)
         self._growing.setInterval(_REFRESH)
         self._growing.timeout.connect(self._refresh)
-        self._looking = QTimer(self)
-        self._looking.setSingleShot(True)
-        self._looking.setInterval(80)
-        self._looking.timeout.connect(self._request_thumbnails)
-        self.thumbnails.ready.connect(self._repaint)
-        self.tree.clicked.connect(self._clicked)
-        self.tree.activated.connect(self._clicked)
-        self.tree.customContextMenuRequested.connect(self._show_menu)
-        for moved in (self.tree.expanded, self.tree.collapsed):
-            moved.connect(self._looking.start)
-        self.tree.expanded.connect(partial(self._remember_fold, True))
-        self.tree.collapsed.connect(partial(self._remember_fold, False))
-        bar = self.tree.verticalScrollBar()
-        if bar is not None:
-            bar.valueChanged.connect(self._looking.start)
-        selection = self.tree.selectionModel()
-        if selection is not None:
-            selection.selectionChanged.connect(self._enable)
+        self.tree.images_wanted.connect(lambda paths: self._open(*paths))
+        self.tree.menu_wanted.connect(self._show_menu)
+        self.tree.selection_changed.connect(self._enable)
         self.prior.clicked.connect(self.show_prior)
         self.other_view.clicked.connect(self.show_other_view)
         self.names.toggled.connect(self._show_names)
+        self.identities.grown.connect(self._refresh)
+        self._offer_dates()
         self.stop.clicked.connect(self.stop_listing)
         self.opener.shown.connect(self._opened)
         self.opener.failed.connect(self._fail)
@@ -268,7 +239,8 @@ class StudiesDock(Dock):
         """List the studies of a folder or a DICOMDIR; returns at once."""
         self._drop_jobs()
         self._source = source
-        self._images, self._patients, self._folds = [], [], {}
+        self._images, self._patients = [], []
+        self.tree.forget_folds()
         self.message.clear()
         self.skipped.show_files(())
         self.search.clear()
@@ -293,7 +265,7 @@ class StudiesDock(Dock):
             self._listing.stop()
 
     def _drop_jobs(self) -> None:
-        self._forget_names()
+        self.identities.forget()
         if self._listing is not None:
             self._listing.drop()
             self._listing = None
@@ -344,7 +316,7 @@ class StudiesDock(Dock):
             _sorted_tree,
             tuple(self._images),
             self.order.currentText(),
-            dict(self._identities),
+            dict(self.identities.known),
             self.search.text().casefold().split(),
         )
         if len(self._images) <= _AT_ONCE:
@@ -361,78 +333,17 @@ class StudiesDock(Dock):
             self._show_tree(outcome.result)
 
     def _show_tree(self, built: tuple[list[Patient], StudyNode, bool]) -> None:
-        chosen = {node.key for node in self._selected()}
         self._patients, root, searched = built
-        self.model.set_root(root)
-        few = len(root.children) <= _UNFOLDED or searched
-        self.tree.blockSignals(True)
-        try:
-            self._unfold(root, few)
-            if chosen:
-                self._select(chosen)
-        finally:
-            self.tree.blockSignals(False)
+        self.tree.show_rows(root, searched)
         self._mark(self.opener.wanted)
-        self._looking.start()
         if self.names.isChecked() and not self.busy:
-            self._read_names()
+            self.identities.read(self._patients)
         self.sorted.emit()
 
     def _mark(self, paths: Iterable[str]) -> None:
         """Show which images are on show."""
-        self.model.set_shown(paths)
-        self._repaint()
+        self.tree.mark(paths)
         self._enable()
-
-    def _unfold(self, above: StudyNode, few: bool) -> None:
-        for node in above.children:
-            usual = few or node.parent is not self.model.root
-            if node.children and self._folds.get(node.key, usual):
-                self.tree.expand(self.model.index_of(node))
-                self._unfold(node, few)
-
-    def _remember_fold(self, unfolded: bool, index: QModelIndex) -> None:
-        node = self.model.node(index)
-        self._folds[node.key] = unfolded
-        if unfolded:
-            self.tree.blockSignals(True)
-            self._unfold(node, True)
-            self.tree.blockSignals(False)
-
-    def _select(self, keys: set[str]) -> None:
-        selection = self.tree.selectionModel()
-        if selection is None:
-            return
-        flags = selection.SelectionFlag
-        for node in self.model.root.images():
-            if node.key in keys:
-                selection.select(self.model.index_of(node), flags.Select | flags.Rows)
-
-    def _selected(self) -> list[StudyNode]:
-        """Return the rows that are selected, in the order in which they were."""
-        selection = self.tree.selectionModel()
-        rows = selection.selectedRows() if selection is not None else []
-        return [self.model.node(index) for index in rows]
-
-    def _request_thumbnails(self) -> None:
-        viewport = self.tree.viewport()
-        if viewport is None or not self.tree.isVisible():
-            self.thumbnails.request([])
-            return
-        index, paths = self.tree.indexAt(QPoint(0, 0)), []
-        while index.isValid():
-            if self.tree.visualRect(index).top() > viewport.height():
-                break
-            node = self.model.node(index)
-            if node.image is not None:
-                paths.append(node.image.path)
-            index = self.tree.indexBelow(index)
-        self.thumbnails.request(paths)
-
-    def _repaint(self) -> None:
-        viewport = self.tree.viewport()
-        if viewport is not None:
-            viewport.update()
 
     # -- opening --------------------------------------------------------------------------
 
@@ -444,20 +355,19 @@ class StudiesDock(Dock):
 
     def open_first(self) -> None:
         """Show the first image of the tree."""
-        first = next(iter(self.model.root.images()), None)
-        if first is not None and first.image is not None:
-            self._open(first.image.path)
-            self._show_in_tree(first.image.path)
+        first = next(iter(self.tree.images()), None)
+        if first is not None:
+            self._open(first.path)
+            self.tree.go_to(first.path)
 
     def step(self, by: int) -> None:
         """Show the next image of the tree, or the one before."""
-        images = [node.image for node in self.model.root.images() if node.image is not None]
-        paths = [image.path for image in images]
+        paths = [image.path for image in self.tree.images()]
         path = next(iter(self.opener.wanted), '')
-        at = paths.index(path) + by if path in paths else (0 if by > 0 else -1)
-        if (images and 0 <= at < len(images)) or (at == -1 and path not in paths and images):
+        at = paths.index(path) + by if path in paths else (0 if by > 0 else len(paths) - 1)
+        if 0 <= at < len(paths):
             self._open(paths[at])
-            self._show_in_tree(paths[at])
+            self.tree.go_to(paths[at])
 
     def show_prior(self) -> None:
         """Lay the same view of the study before beside the image on show."""
@@ -481,23 +391,7 @@ class StudiesDock(Dock):
     def _opened(self, paths: list[str]) -> None:
         self._mark(paths)
 
-    def _clicked(self, index: QModelIndex) -> None:
-        """Open an image, or the two that are selected."""
-        node = self.model.node(index)
-        if node.image is None:
-            return
-        chosen = [one.image.path for one in self._selected() if one.image is not None]
-        if len(chosen) == 2 and node.image.path in chosen:
-            self._open(*chosen)
-        elif len(chosen) <= 1:
-            self._open(node.image.path)
-
-    def _show_menu(self, place: QPoint) -> None:
-        node = self.model.node(self.tree.indexAt(place))
-        image = node.image
-        viewport = self.tree.viewport()
-        if image is None or viewport is None:
-            return
+    def _show_menu(self, image: IndexedImage, place: QPoint) -> None:
         menu = QMenu(self.tree)
         for text, act in (
             ('Open', partial(self._open, image.path)),
@@ -507,7 +401,7 @@ class StudiesDock(Dock):
             action = menu.addAction(text)
             if action is not None:
                 action.triggered.connect(lambda _=False, act=act: act())
-        menu.exec(viewport.mapToGlobal(place))
+        menu.exec(place)
 
     def _open_beside(self, path: str) -> None:
         first = next(iter(self.opener.wanted), path)
@@ -516,14 +410,6 @@ class StudiesDock(Dock):
     def _show_tags(self, path: str) -> None:
         open_dock(self.viewer, 'Header tags')
         dock_signals().tags_requested.emit(self.viewer, path)
-
-    def _show_in_tree(self, path: str) -> None:
-        for node in self.model.root.images():
-            if node.image is not None and node.image.path == path:
-                index = self.model.index_of(node)
-                self.tree.scrollTo(index)
-                self.tree.setCurrentIndex(index)
-                return
 
     def _enable(self) -> None:
         """Let the two buttons say whether there is something to lay beside the image."""
@@ -538,35 +424,30 @@ class StudiesDock(Dock):
     # -- names ----------------------------------------------------------------------------
 
     def _show_names(self, wanted: bool) -> None:
+        self._offer_dates()
         if wanted:
-            self._read_names()
-            return
-        self._forget_names()
-        self._refresh()
-
-    def _read_names(self) -> None:
-        """Read the names of studies that were not asked for yet."""
-        files = [
-            (study.key, study.images[0].path)
-            for patient in self._patients
-            for study in patient.studies
-            if study.key not in self._asked and study.images[0].header is not None
-        ]
-        if files:
-            self._asked |= {key for key, _ in files}
-            job = NamesJob(files, self)
-            job.found.connect(self._name)
-            self._naming.append(job)
-
-    def _forget_names(self) -> None:
-        for job in self._naming:
-            job.drop()
-        self._naming, self._identities, self._asked = [], {}, set()
-
-    def _name(self, found: dict[str, Identity]) -> None:
-        if self.names.isChecked():
-            self._identities |= found
+            self.identities.read(self._patients)
+        else:
+            self.identities.forget()
             self._refresh()
+
+    def _offer_dates(self) -> None:
+        """Let patients be sorted by date while dates are shown.
+
+        Those in the index are shifted by other days for each patient, so they do not compare.
+        """
+        at, shown = self.order.findText(BY_DATE), self.names.isChecked()
+        items = self.order.model()
+        item = items.item(at) if isinstance(items, QStandardItemModel) else None
+        if item is not None:
+            item.setEnabled(shown)
+        self.order.setItemData(
+            at,
+            '' if shown else 'Switch on “Show names and dates” to sort by date',
+            Qt.ItemDataRole.ToolTipRole,
+        )
+        if not shown and self.order.currentIndex() == at:
+            self.order.setCurrentIndex(0)
 
     # -- dropping -------------------------------------------------------------------------
 
@@ -594,7 +475,8 @@ def _sorted_tree(
     identities: dict[str, Identity],
     words: Sequence[str],
 ) -> tuple[list[Patient], StudyNode, bool]:
-    patients = group_studies(images, order)
+    dates = {key: found.date for key, found in identities.items()}
+    patients = group_studies(images, order, dates)
     return patients, study_rows(patients, identities, words), bool(words)
 
 

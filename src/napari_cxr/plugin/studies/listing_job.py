@@ -10,12 +10,13 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.dicom.header_summary import Identity
-from napari_cxr.plugin.background import Failure, JobOutcome, run_job
+from napari_cxr.plugin.background import Failure, JobOutcome, RunningJob, run_job
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.studies.study_index import IndexDone, IndexGrown, index_studies
+from napari_cxr.studies.study_tree import Patient
 from napari_cxr.workers.decoder_pool import Decoder
 
-__all__ = ['NamesJob', 'StudyListing']
+__all__ = ['StudyListing', 'StudyNames']
 
 #: Headers that are read at once to name patients.
 _NAMED_AT_ONCE = 200
@@ -66,29 +67,48 @@ class StudyListing(QObject):
             self.ended.emit(None, outcome.cancelled)
 
 
-class NamesJob(QObject):
-    """Reads whose studies they are, for as long as a person wants to see it.
+class StudyNames(QObject):
+    """Whose studies they are, for as long as a person wants to see it; never kept on disk.
 
     Parameters
     ----------
-    files : sequence of (str, str)
-        The key of each study, and one of its files.
     parent : QObject
-        Qt parent; its end cancels the job.
+        Qt parent; its end cancels what is being read.
     """
 
-    #: More are known: a dict from the key of a study to its `Identity`.
-    found = Signal(dict)
+    #: More are known.
+    grown = Signal()
 
-    def __init__(self, files: Sequence[tuple[str, str]], parent: QObject) -> None:
+    def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._job = run_job(self, _read_names(files), 'Reading the names', relay=self.found.emit)
+        self._jobs: list[RunningJob] = []
+        self._asked: set[str] = set()
+        #: By the key of a study.
+        self.known: dict[str, Identity] = {}
 
-    def drop(self) -> None:
-        """Stop, without another signal."""
-        self.blockSignals(True)
-        self._job.cancel()
-        self.deleteLater()
+    def read(self, patients: Sequence[Patient]) -> None:
+        """Read the names of studies that were not asked for yet."""
+        files = [
+            (study.key, study.images[0].path)
+            for patient in patients
+            for study in patient.studies
+            if study.key not in self._asked and study.images[0].header is not None
+        ]
+        if files:
+            self._asked |= {key for key, _ in files}
+            job = run_job(self, _read_names(files), 'Reading the names', relay=self._take)
+            self._jobs.append(job)
+
+    def forget(self) -> None:
+        """Forget all of them, and read no more."""
+        for job in self._jobs:
+            job.cancel()
+        self._jobs, self.known, self._asked = [], {}, set()
+
+    def _take(self, found: dict[str, Identity]) -> None:
+        if self._asked >= found.keys():  # else they were asked for before all was forgotten
+            self.known |= found
+            self.grown.emit()
 
 
 def _index(source: Path) -> Generator[Any, None, None]:
