@@ -57,8 +57,9 @@ def test_a_picture_is_mirrored_and_turned_as_the_view_is(qtbot, viewer, base, do
     upright = render(viewer, base)
     views_of(viewer).correct(base, Correction(mirrored=True))
     views_of(viewer).correct(base, Correction(turns=1))
+    path = dock.form.file.value
     saved(qtbot, dock)
-    picture = iio.imread(dock.form.file.value.parent / 'radiograph.png')
+    picture = iio.imread(path)
     # Left and right exchanged; then the bottom left corner has come to the top left.
     np.testing.assert_array_equal(picture, np.rot90(upright[:, ::-1], -1))
 

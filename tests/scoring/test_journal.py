@@ -337,7 +337,7 @@ def test_a_first_line_that_is_torn_and_no_journals_is_left_alone(tmp_path):
             {'decision': ['youden', 0.3], 'rule': [0.3]},
             'another decision (none instead of youden)',
         ),
-        ({'rule': [0.3]}, 'another rule of labels'),
+        ({'rule': [0.3]}, 'another rule of labels or another prevalence'),
         ({'precision': 'half'}, 'another choice of precision (none instead of half)'),
         (
             {'preprocessing': {}, 'heatmaps': True},

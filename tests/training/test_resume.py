@@ -296,7 +296,7 @@ def test_without_tensorboard_there_are_no_event_files_and_no_complaint(
     stopped_after(folder, recipe, out, 1, EpochDone)
     events = resumed(folder, recipe, out)
     warned = [event.text for event in events if isinstance(event, WarningRaised)]
-    assert all('not calibrated' in text for text in warned), 'two patients of a class'
+    assert not any('ensor' in text for text in warned)
     assert 'ensor' not in (out / 'log.txt').read_text()
     assert not list(out.glob('events.out.*'))
     rows = list(csv.DictReader((out / 'metrics.csv').read_text().splitlines()))

@@ -32,27 +32,24 @@ class StatusValues:
 
     def __init__(self, viewer: ViewerModel, views: RadiographViews) -> None:
         self._viewer, self._views = weakref.ref(viewer), views
-        self._acting = False
+        #: What we said last; napari tells of it after this code has ended.
+        self._said = ''
         # After napari's own window, which would show the value that it was told of.
         viewer.events.status.connect(self._extend, position='last')
 
     def _extend(self, event: Any = None) -> None:
         viewer = self._viewer()
-        if viewer is None or self._acting or not viewer.mouse_over_canvas:
+        if viewer is None or not viewer.mouse_over_canvas:
             return
-        text = self.text(viewer)
-        if not text:
+        others, text = viewer.status, self.text(viewer)
+        if not text or others == self._said:
             return
-        others = viewer.status
         active = viewer.layers.selection.active
         if isinstance(others, dict) and active is not None and active is not self._base(viewer):
             value = others.get('value')
             text += f'   {active.name}: {value}' if value not in (None, '') else ''
-        self._acting = True
-        try:
-            viewer.status = text
-        finally:
-            self._acting = False
+        self._said = text
+        viewer.status = text
 
     def _base(self, viewer: ViewerModel) -> Image | None:
         return self._views.at(viewer.cursor.position)
