@@ -337,7 +337,7 @@ class StudiesDock(Dock):
         self.tree.show_rows(root, searched)
         self._mark(self.opener.wanted)
         if self.names.isChecked() and not self.busy:
-            self.identities.read(self._patients)
+            self.identities.begin(self._patients)
         self.sorted.emit()
 
     def _mark(self, paths: Iterable[str]) -> None:
@@ -426,7 +426,7 @@ class StudiesDock(Dock):
     def _show_names(self, wanted: bool) -> None:
         self._offer_dates()
         if wanted:
-            self.identities.read(self._patients)
+            self.identities.begin(self._patients)
         else:
             self.identities.forget()
             self._refresh()

@@ -86,8 +86,8 @@ class StudyNames(QObject):
         #: By the key of a study.
         self.known: dict[str, Identity] = {}
 
-    def read(self, patients: Sequence[Patient]) -> None:
-        """Read the names of studies that were not asked for yet."""
+    def begin(self, patients: Sequence[Patient]) -> None:
+        """Begin to read the names of studies that were not asked for yet."""
         files = [
             (study.key, study.images[0].path)
             for patient in patients
