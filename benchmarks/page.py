@@ -68,8 +68,8 @@ _WHY = {
         'and a decoder beside them, are held whatever the model is.'
     ),
     'the first click on Classify': (
-        'napari itself makes two layers with their controls and shaders, which takes as long in '
-        'both versions; and the worker of the other version has loaded torch while nobody clicked.'
+        'the layers of heatmap and field of view, which napari makes at the first click, take '
+        'most of it; they were not timed in the other version.'
     ),
     'a second click on Classify': (
         'handing the pixels to another process and changing napari’s layer take milliseconds, '
