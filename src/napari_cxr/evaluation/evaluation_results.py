@@ -156,6 +156,7 @@ def write_results(
             loads, table, scored.decoders.prepare, out / SHORTCUTS_KEPT
         )
     content = _content(scored, how, table, len(tuning), metrics)
+    content['looks'] = _note_look(scored, how, content)
     content['baselines_fitted_on'] = fitted_on
     if tests:
         content['shortcut_tests'] = {
@@ -210,17 +211,11 @@ def _content(
     validation_images: int,
     metrics: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return what ``metrics.json`` says, without the cautions, and note the look."""
+    """Return what ``metrics.json`` says, without looks and cautions."""
     images, combined = scored.images, scored.combined
     fingerprint = data_fingerprint(
         table.images, ['|'.join(map(str, np.flatnonzero(row).tolist())) for row in table.truth]
     )
-    varied = {
-        'split': scored.split,
-        'classes': {name: sorted(labels) for name, labels in how.classes.items()},
-        'include_doubtful': how.include_doubtful,
-    }
-    looks = note_look(images.place, fingerprint, metrics, varied)
     known = {
         name: sources_known_to(model.card, table.values('source'))
         for name, model in scored.models.items()
@@ -255,11 +250,22 @@ def _content(
             'resampled_by': 'patient',
             'resamples': how.measuring.resamples,
         },
-        'looks': looks,
         **metrics,
         'known_sources': {name: found for name, found in known.items() if found},
         'auc': next(iter(metrics['models'].values())).get('auc'),
     }
+
+
+def _note_look(
+    scored: ScoredImages, how: EvaluationSettings, content: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Note in the ledger that the images were looked at; return what it says of them."""
+    varied = {
+        'split': scored.split,
+        'classes': {name: sorted(labels) for name, labels in how.classes.items()},
+        'include_doubtful': how.include_doubtful,
+    }
+    return note_look(scored.images.place, content['set']['fingerprint'], content, varied)
 
 
 def _galleries(
